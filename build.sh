@@ -1,0 +1,86 @@
+#!/usr/bin/env bash
+# One entry for every command: ./build.sh search | test | build | run <facesearch arguments> | perf <case> | lines
+set -euo pipefail
+cd "$(dirname "$0")"
+
+usage() {
+    cat <<TXT
+./build.sh search [options]   the main job on generated faces (or on yours: --set Data.Folder=DIR); options as in 'facesearch search --help'
+./build.sh test [options]     everything needed, then all tests; last line: N passed, N failed, N skipped
+./build.sh build              restore and build, warnings are errors
+./build.sh run <arguments>    any facesearch command, for example: ./build.sh run doctor
+./build.sh perf <case>        measurements; ./build.sh perf --list names them
+./build.sh lines              size of the code, folder by folder
+TXT
+}
+
+need_sdk() {
+    if ! command -v dotnet >/dev/null || ! dotnet --list-sdks 2>/dev/null | grep -qE '^(1[0-9]|[2-9][0-9])\.'; then
+        echo "FaceSearch needs the .NET SDK 10 or newer: install it (https://dotnet.microsoft.com/download) and run this command again." >&2
+        exit 1
+    fi
+    export DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1 MSBUILDDISABLENODEREUSE=1
+}
+
+# Builds one project quietly; on an error shows what the compiler said.
+build() {
+    local log
+    log=$(mktemp)
+    if ! dotnet build -c Release -v quiet --nologo "$1" >"$log" 2>&1; then
+        cat "$log" >&2
+        rm -f "$log"
+        exit 1
+    fi
+    rm -f "$log"
+}
+
+run_tests() {
+    local log status=0
+    log=$(mktemp)
+    build tests/FaceSearch.Tests/FaceSearch.Tests.csproj
+    dotnet tests/FaceSearch.Tests/bin/Release/net10.0/FaceSearch.Tests.dll -noColor "$@" 2>&1 | tee "$log" || status=$?
+    # xunit's summary: Total: 9, Errors: 0, Failed: 0, Skipped: 0, Not Run: 0
+    local total failed errors skipped
+    read -r total errors failed skipped < <(sed -nE 's/.*Total: ([0-9]+), Errors: ([0-9]+), Failed: ([0-9]+), Skipped: ([0-9]+).*/\1 \2 \3 \4/p' "$log" | tail -1) || true
+    rm -f "$log"
+    if [ -z "${total:-}" ] || [ "$total" -eq 0 ]; then
+        echo "no test ran" >&2
+        exit 1
+    fi
+    echo "$((total - failed - skipped)) passed, $((failed + errors)) failed, $skipped skipped"
+    [ "$status" -eq 0 ] && [ $((failed + errors)) -eq 0 ]
+}
+
+case "${1:-}" in
+    search | run)
+        need_sdk
+        build src/FaceSearch.Cli/FaceSearch.Cli.csproj
+        [ "$1" = run ] && shift
+        export FACESEARCH_CALLED_AS="./build.sh run"
+        exec dotnet src/FaceSearch.Cli/bin/Release/net10.0/facesearch.dll "$@"
+        ;;
+    test)
+        need_sdk
+        shift
+        run_tests "$@"
+        ;;
+    build)
+        need_sdk
+        dotnet build -c Release --nologo FaceSearch.sln
+        ;;
+    perf)
+        need_sdk
+        shift
+        build perf/FaceSearch.Perf/FaceSearch.Perf.csproj
+        exec dotnet perf/FaceSearch.Perf/bin/Release/net10.0/FaceSearch.Perf.dll "$@"
+        ;;
+    lines)
+        git ls-files '*.cs' | xargs wc -l | awk '$2 != "total" { split($2, p, "/"); n[p[1] "/" p[2]] += $1; f[p[1] "/" p[2]]++ } END { for (k in n) print k, f[k] " files", n[k] " lines" }' | sort
+        ;;
+    "" | help | --help | -h) usage ;;
+    *)
+        echo "unknown command '$1'" >&2
+        usage >&2
+        exit 2
+        ;;
+esac

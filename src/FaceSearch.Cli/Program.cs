@@ -1,0 +1,3 @@
+using FaceSearch.Cli;
+
+return CommandLine.Run(args);

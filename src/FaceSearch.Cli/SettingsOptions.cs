@@ -1,0 +1,57 @@
+using System.CommandLine;
+using FaceSearch.Recognition;
+using FaceSearch.Search;
+
+namespace FaceSearch.Cli;
+
+/// <summary>The options that several verbs share, and the settings they make.</summary>
+static class SettingsOptions
+{
+    public static Option<string?> Config { get; } = new("--config", "-c")
+    {
+        Description = "YAML file of settings: `Head: { M2: 0.3 }` or `Head.M2: 0.3`",
+        HelpName = "FILE",
+    };
+
+    public static Option<string[]> Set { get; } = new("--set", "-s")
+    {
+        Description = "one setting, over the file and the environment (FACESEARCH_HEAD_M2=0.3); may be repeated",
+        HelpName = "path=value",
+        DefaultValueFactory = _ => [],
+    };
+
+    public static Option<string> Runs { get; } = new("--runs")
+    {
+        Description = "folder of the run folders",
+        HelpName = "DIR",
+        DefaultValueFactory = _ => "runs",
+    };
+
+    public static Option<int> Threads { get; } = new("--threads")
+    {
+        Description = "threads of one training; changes no result",
+        HelpName = "N",
+        DefaultValueFactory = _ => Environment.ProcessorCount,
+    };
+
+    public static Option<bool> Resume { get; } = new("--resume") { Description = "go on where an earlier run stopped" };
+
+    /// <summary>Adds --config and --set.</summary>
+    public static Command WithSettings(this Command command)
+    {
+        command.Options.Add(Config);
+        command.Options.Add(Set);
+        return command;
+    }
+
+    /// <summary>Defaults (or those given) &lt; file &lt; environment &lt; --set.</summary>
+    public static SearchSettings Settings(this ParseResult result, SearchSettings? defaults = null) =>
+        SettingsSource.Load(defaults ?? new(), result.GetValue(Config), SettingsSource.Environment(), result.GetValue(Set) ?? []);
+
+    /// <summary>The number of threads, at least one.</summary>
+    public static int ThreadCount(this ParseResult result)
+    {
+        int threads = result.GetValue(Threads);
+        return threads is >= 1 and <= 4096 ? threads : throw new InputException($"--threads: {threads} is out of range, expected 1 to 4096");
+    }
+}

@@ -1,0 +1,90 @@
+using FaceSearch.Tensors;
+
+namespace FaceSearch.Recognition.Nets;
+
+/// <summary>How a network is run: batch statistics and dropout in training; the draws depend on seed and step.</summary>
+public readonly record struct Pass(bool Training, ulong Seed = 0, ulong Step = 0)
+{
+    public static Pass Inference => default;
+}
+
+/// <summary>A part of a network.</summary>
+public abstract class Module
+{
+    public abstract Tensor Forward(Tensor x, Pass pass);
+}
+
+/// <summary>
+/// Square convolution without bias, padded to keep the size unless stated. He initialisation by fan-out:
+/// deviation √(2 / (k²·out/groups)). A batch norm follows everywhere, so the scale only sets the effective rate.
+/// </summary>
+public sealed class Conv(Weights weights, string name, int inputs, int outputs, int kernel, int stride = 1, int groups = 1, int? padding = null) : Module
+{
+    readonly Tensor weight = weights.Normal(name + ".weight", Shape.Of(outputs, inputs / groups, kernel, kernel),
+        Math.Sqrt(2.0 * groups / (kernel * kernel * (double)outputs)));
+
+    public override Tensor Forward(Tensor x, Pass pass) => x.Conv2d(weight, stride, padding ?? kernel / 2, groups);
+}
+
+public sealed class BatchNorm(Weights weights, string name, int channels, bool frozenScale = false) : Module
+{
+    readonly Tensor gamma = weights.Constant(name + ".gamma", channels, 1, frozenScale), beta = weights.Constant(name + ".beta", channels, 0);
+    readonly Tensor mean = weights.Buffer(name + ".mean", channels, 0), variance = weights.Buffer(name + ".variance", channels, 1);
+
+    public override Tensor Forward(Tensor x, Pass pass) => x.BatchNorm(gamma, beta, mean, variance, pass.Training);
+}
+
+public sealed class PRelu(Weights weights, string name, int channels) : Module
+{
+    readonly Tensor slope = weights.Constant(name + ".slope", channels, 0.25f);
+
+    public override Tensor Forward(Tensor x, Pass pass) => x.PRelu(slope);
+}
+
+public sealed class Relu : Module
+{
+    public override Tensor Forward(Tensor x, Pass pass) => x.Relu();
+}
+
+public sealed class Linear(Weights weights, string name, int inputs, int outputs, bool bias = false) : Module
+{
+    readonly Tensor weight = weights.Normal(name + ".weight", Shape.Of(outputs, inputs), Math.Sqrt(1.0 / inputs));
+    readonly Tensor? bias = bias ? weights.Constant(name + ".bias", outputs, 0) : null;
+
+    public override Tensor Forward(Tensor x, Pass pass) => x.Linear(weight, bias);
+}
+
+public sealed class Flatten : Module
+{
+    public override Tensor Forward(Tensor x, Pass pass) => x.Flatten();
+}
+
+public sealed class Dropout(double rate) : Module
+{
+    public override Tensor Forward(Tensor x, Pass pass) => pass.Training && rate > 0 ? x.Dropout((float)rate, pass.Seed, pass.Step) : x;
+}
+
+/// <summary>Channels weighted by what the whole map shows: x · σ(W₂ relu(W₁ mean(x))) (Hu et al. 2018), reduction 16, at least 8 wide.</summary>
+public sealed class SqueezeExcite(Weights weights, string name, int channels) : Module
+{
+    readonly Conv squeeze = new(weights, name + ".squeeze", channels, Math.Max(8, channels / 16), 1);
+    readonly Conv excite = new(weights, name + ".excite", Math.Max(8, channels / 16), channels, 1);
+
+    public override Tensor Forward(Tensor x, Pass pass) =>
+        x.Multiply(excite.Forward(squeeze.Forward(x.GlobalAveragePool(), pass).Relu(), pass).Sigmoid());
+}
+
+public sealed class Sequential(params Module[] parts) : Module
+{
+    public override Tensor Forward(Tensor x, Pass pass) => parts.Aggregate(x, (y, part) => part.Forward(y, pass));
+}
+
+/// <summary>body(x) + shortcut(x); without a shortcut x itself is added.</summary>
+public sealed class Residual(Module body, Module? shortcut = null) : Module
+{
+    /// <summary>A residual block of a network, with squeeze-and-excitation at the end of its body where the settings ask for it.</summary>
+    public static Residual Block(Weights weights, string name, NetSettings net, int channels, Module body, Module? shortcut = null) =>
+        new(net.SqueezeExcite ? new Sequential(body, new SqueezeExcite(weights, name + ".attention", channels)) : body, shortcut);
+
+    public override Tensor Forward(Tensor x, Pass pass) => body.Forward(x, pass).Add(shortcut?.Forward(x, pass) ?? x);
+}

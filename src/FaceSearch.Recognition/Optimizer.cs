@@ -1,0 +1,58 @@
+using FaceSearch.Tensors;
+
+namespace FaceSearch.Recognition;
+
+/// <summary>
+/// Clips the whole gradient to a norm and applies SGD or AdamW. Every parameter decays alike, slopes and scales of batch
+/// norms included, as in the reference recipes of the field.
+/// </summary>
+sealed class Optimizer : IDisposable
+{
+    const float Beta1 = 0.9f, Beta2 = 0.999f, Epsilon = 1e-8f;
+
+    readonly TrainSettings settings;
+    readonly Tensor[] parameters;
+    readonly Tensor[][] state;
+
+    public Optimizer(TrainSettings settings, IEnumerable<Tensor> parameters)
+    {
+        if (settings.Optimizer is not ("sgd" or "adamw")) throw new InputException($"Train.Optimizer: '{settings.Optimizer}' is neither sgd nor adamw");
+        (this.settings, this.parameters) = (settings, [.. parameters.Where(p => p.NeedsGradient)]);
+        string[] moments = settings.Optimizer == "sgd" ? ["velocity"] : ["first", "second"];
+        state = [.. this.parameters.Select(p => moments.Select(m => p.Device.Parameter($"{p.Name}.{m}", p.Shape, frozen: true)).ToArray())];
+    }
+
+    /// <summary>Velocities or moments, to be saved with the parameters.</summary>
+    public IEnumerable<Tensor> State => state.SelectMany(s => s);
+
+    /// <summary>Moves every parameter against its gradient and drops the gradients. `step` counts from 0.</summary>
+    public void Update(double rate, int step)
+    {
+        double norm = Norm(step), scale = settings.Clip > 0 && norm > settings.Clip ? settings.Clip / norm : 1;
+        for (int i = 0; i < parameters.Length; i++)
+        {
+            var (p, g, s) = (parameters[i], parameters[i].Gradient!, state[i]);
+            if (scale < 1) p.Device.Scale(g, (float)scale);
+            if (s.Length == 1) p.Device.Sgd(p, g, s[0], (float)rate, (float)settings.Momentum, settings.Nesterov, (float)settings.WeightDecay);
+            else p.Device.AdamW(p, g, s[0], s[1], (float)rate, Beta1, Beta2, Epsilon, (float)settings.WeightDecay, step + 1);
+            p.DropGradient();
+        }
+    }
+
+    double Norm(int step)
+    {
+        double sum = 0;
+        foreach (var p in parameters)
+        {
+            double squares = p.Device.SumOfSquares(p.Gradient!);
+            if (!double.IsFinite(squares)) throw new DivergedException(step, $"the gradient of {p.Name} {p.Shape} is not finite");
+            sum += squares;
+        }
+        return Math.Sqrt(sum);
+    }
+
+    public void Dispose()
+    {
+        foreach (var tensor in State) tensor.Dispose();
+    }
+}

@@ -1,0 +1,102 @@
+using System.Diagnostics;
+using FaceSearch.Recognition.Data;
+using FaceSearch.Recognition.Nets;
+using FaceSearch.Tensors;
+
+namespace FaceSearch.Recognition;
+
+/// <summary>Where a training stands. Times are of this machine and part of no result.</summary>
+public readonly record struct TrainProgress(int Step, int Steps, double Loss, double Rate, double ImagesPerSecond, TimeSpan Remaining);
+
+/// <summary>
+/// One network in training. Its number of steps follows from the budget and the cost model, its bits from settings and
+/// faces alone: not from threads, pauses, or how often it is advanced, saved and resumed.
+/// </summary>
+public sealed class Training : IDisposable
+{
+    // Mean of the last losses over about this many steps.
+    const int Smoothing = 20;
+    // A loss counts as flat when from two fifths of the steps on it is not one hundredth below what a network that
+    // knows nothing would have. Shorter trainings than this are not judged: their mean is mostly noise.
+    const double FlatFrom = 0.4, FlatAbove = 0.99;
+    const int ShortestJudged = 250;
+
+    readonly Settings settings;
+    readonly Learner learner;
+    readonly Schedule schedule;
+    readonly Batches batches;
+    readonly float[] pixels;
+    readonly int[] labels;
+
+    Training(Settings settings, FaceSet faces, Device device)
+    {
+        this.settings = settings;
+        Plan = TrainingPlan.Of(settings, faces.Identities);
+        Faces = faces;
+        schedule = new(settings.Train, settings.Head, Plan.Steps);
+        batches = new(faces, settings.Data.Size, settings.Train.Batch, settings.Seed, flip: settings.Train.Flip);
+        pixels = new float[3L * settings.Train.Batch * settings.Data.Size * settings.Data.Size];
+        labels = new int[settings.Train.Batch];
+        learner = new(device, settings, faces.Identities);
+    }
+
+    public Settings Settings => settings;
+    public FaceSet Faces { get; }
+    public TrainingPlan Plan { get; }
+    public Backbone Backbone => learner.Backbone;
+    public int Steps => schedule.Steps;
+    /// <summary>Steps done.</summary>
+    public int Step { get; private set; }
+    /// <summary>Of the first step, and the smoothed one; NaN before.</summary>
+    public double FirstLoss { get; private set; } = double.NaN;
+    public double Loss { get; private set; } = double.NaN;
+
+    /// <summary>A new training on a device, which the caller keeps. Checks every setting it uses.</summary>
+    public static Training Start(Settings settings, FaceSet faces, Device device) => new(settings, faces, device);
+
+    /// <summary>Goes on exactly where the checkpoint was written. The faces must be the same.</summary>
+    public static Training Resume(string path, FaceSet faces, Device device)
+    {
+        var saved = Checkpoint.Read(path);
+        if (saved.Header.Faces != faces.ContentHash)
+            throw new InputException($"{path}: this training was on other faces ({saved.Header.Identities} identities, these are {faces.Identities}); give it the same data and cleaning, or start anew");
+        var training = new Training(saved.Header.Settings, faces, device);
+        saved.Restore(training.learner.State);
+        (training.Step, training.FirstLoss, training.Loss) = (saved.Header.Step, saved.Header.FirstLoss, saved.Header.Loss);
+        return training;
+    }
+
+    /// <summary>Writes everything that <see cref="Resume"/> and <see cref="Checkpoint.LoadBackbone"/> need.</summary>
+    public void Save(string path) =>
+        Checkpoint.Write(path, new(settings, Step, Faces.Identities, Faces.ContentHash, FirstLoss, Loss), [.. learner.State]);
+
+    /// <summary>Trains until that many steps are done. Throws <see cref="DivergedException"/>; cancelled between two steps.</summary>
+    public void Advance(int toStep, CancellationToken stop = default, IProgress<TrainProgress>? progress = null)
+    {
+        var clock = Stopwatch.StartNew();
+        int start = Step, end = Math.Min(toStep, Steps);
+        for (double told = 0; Step < end;)
+        {
+            stop.ThrowIfCancellationRequested();
+            batches.Fill(Step, pixels, labels);
+            Watch(learner.Step(pixels, labels, Step, schedule.Rate(Step), schedule.Margin(Step)).Loss);
+            Step++;
+            double seconds = clock.Elapsed.TotalSeconds;
+            if (progress is null || (seconds < told + 0.5 && Step < end)) continue;
+            told = seconds;
+            double each = seconds / (Step - start);
+            progress.Report(new(Step, Steps, Loss, schedule.Rate(Step - 1), labels.Length / each, TimeSpan.FromSeconds(each * (Steps - Step))));
+        }
+    }
+
+    void Watch(double loss)
+    {
+        if (Step == 0) FirstLoss = Loss = loss;
+        Loss += (loss - Loss) / Math.Min(Step + 1, Smoothing);
+        double unknowing = FirstLoss + schedule.Penalty(Step) - schedule.Penalty(0);
+        if (Steps >= ShortestJudged && Step >= FlatFrom * Steps && !(Loss < FlatAbove * unknowing))
+            throw new DivergedException(Step, $"the loss is {Loss:F2} where a network that knows nothing has {unknowing:F2}; a lower Train.Rate or a smaller margin may help");
+    }
+
+    public void Dispose() => learner.Dispose();
+}

@@ -1,0 +1,134 @@
+using System.Runtime.InteropServices;
+
+namespace FaceSearch.Tensors;
+
+/// <summary>Makes CPU devices: the best instruction set of this machine, or a stated one.</summary>
+public static class Cpu
+{
+    /// <summary>Instruction sets in the order of preference, each with whether this machine has it.</summary>
+    public static IReadOnlyList<(string Name, bool Supported)> InstructionSets { get; } =
+        [(Avx512Lanes.Name, Avx512Lanes.IsSupported), (Avx2Lanes.Name, Avx2Lanes.IsSupported), (PortableLanes.Name, PortableLanes.IsSupported)];
+
+    /// <summary>A device with that many threads; instruction set by name (see <see cref="InstructionSets"/>), or the best.</summary>
+    public static Device Create(int threads = 1, string? instructionSet = null)
+    {
+        var chosen = instructionSet ?? InstructionSets.First(s => s.Supported).Name;
+        if (!InstructionSets.Any(s => s.Name == chosen && s.Supported))
+            throw new ArgumentException($"this machine has no '{chosen}'; it has {string.Join(", ", InstructionSets.Where(s => s.Supported).Select(s => s.Name))}");
+        return chosen == Avx512Lanes.Name ? new Cpu<Avx512Lanes>(threads)
+            : chosen == Avx2Lanes.Name ? new Cpu<Avx2Lanes>(threads)
+            : new Cpu<PortableLanes>(threads);
+    }
+}
+
+/// <summary>
+/// fp32 on the CPU, every kernel written once over sixteen lanes <typeparamref name="V"/>. Memory is pooled by size and
+/// never returned to the system before the device goes, so that a warm training step allocates nothing.
+/// </summary>
+public sealed unsafe partial class Cpu<V>(int threads) : Device where V : struct, ILanes<V>
+{
+    // 64 bytes: one AVX-512 register, one cache line.
+    const int Alignment = 64;
+    // The largest block of work the pool hands out is a pass over about this many floats (a quarter of a core's L2).
+    const int TileFloats = 1 << 16;
+
+    sealed class Block(float* pointer, long bytes) : Memory
+    {
+        public readonly float* Pointer = pointer;
+        public override long Bytes => bytes;
+    }
+
+    readonly Dictionary<long, Stack<Block>> pool = [];
+    readonly Workers workers = new(threads);
+    readonly (nint Pointer, long Floats)[] scratch = new (nint, long)[threads];
+
+    public override string Name => $"cpu ({V.Name}, {workers.Count} thread{(workers.Count == 1 ? "" : "s")})";
+    /// <summary>Fills new memory with NaN, so that tests find what reads before it writes.</summary>
+    internal bool Poison { get; init; }
+
+    internal static float* Of(Tensor t) => ((Block)t.Memory).Pointer;
+
+    /// Memory of at least that many floats for one worker, contents undefined, valid until its next call.
+    float* Scratch(int worker, long floats)
+    {
+        ref var mine = ref scratch[worker];
+        if (mine.Floats < floats)
+        {
+            NativeMemory.AlignedFree((void*)mine.Pointer);
+            mine = ((nint)NativeMemory.AlignedAlloc((nuint)(4 * floats), Alignment), floats);
+        }
+        return (float*)mine.Pointer;
+    }
+
+    private protected override Memory Allocate(Shape shape)
+    {
+        long bytes = CpuLayout.Bytes(shape);
+        var block = pool.TryGetValue(bytes, out var free) && free.TryPop(out var reused) ? reused
+            : new Block((float*)NativeMemory.AlignedAlloc((nuint)bytes, Alignment), bytes);
+        if (Poison) new Span<float>(block.Pointer, checked((int)(bytes / 4))).Fill(float.NaN);
+        // Lanes past the end of a vector are zero by contract; those of maps are written by the op that makes the map.
+        if (!shape.IsMap)
+            for (long i = shape.Count; i < CpuLayout.Floats(shape); i++) block.Pointer[i] = 0;
+        return block;
+    }
+
+    private protected override void Free(Memory memory)
+    {
+        if (!pool.TryGetValue(memory.Bytes, out var free)) pool[memory.Bytes] = free = [];
+        free.Push((Block)memory);
+    }
+
+    public override void Write(Tensor to, ReadOnlySpan<float> values)
+    {
+        CheckCount(to, values.Length);
+        if (!to.Shape.IsMap)
+        {
+            values.CopyTo(new(Of(to), values.Length));
+            return;
+        }
+        var s = to.Shape;
+        int area = s.Height * s.Width, blocks = CpuLayout.Blocks(s.Channels);
+        fixed (float* from = values)
+            for (int n = 0; n < s.Images; n++)
+                for (int b = 0; b < blocks; b++)
+                    Interleave(from + ((long)n * s.Channels + b * 16) * area, Of(to) + ((long)n * blocks + b) * area * 16, area, Math.Min(16, s.Channels - b * 16));
+    }
+
+    public override void Read(Tensor from, Span<float> values)
+    {
+        CheckCount(from, values.Length);
+        if (!from.Shape.IsMap)
+        {
+            new Span<float>(Of(from), values.Length).CopyTo(values);
+            return;
+        }
+        var s = from.Shape;
+        int area = s.Height * s.Width, blocks = CpuLayout.Blocks(s.Channels);
+        fixed (float* to = values)
+            for (int n = 0; n < s.Images; n++)
+                for (int c = 0; c < s.Channels; c++)
+                {
+                    float* source = Of(from) + ((long)n * blocks + c / 16) * area * 16 + c % 16, target = to + ((long)n * s.Channels + c) * area;
+                    for (int i = 0; i < area; i++) target[i] = source[i * 16L];
+                }
+    }
+
+    /// Planes of up to sixteen channels → pixels of sixteen lanes, zeros in the lanes past the last channel.
+    static void Interleave(float* planes, float* pixels, int area, int channels)
+    {
+        for (int i = 0; i < area; i++, pixels += 16)
+        {
+            for (int c = 0; c < channels; c++) pixels[c] = planes[(long)c * area + i];
+            for (int c = channels; c < 16; c++) pixels[c] = 0;
+        }
+    }
+
+    public override void Dispose()
+    {
+        workers.Dispose();
+        foreach (var block in pool.Values.SelectMany(free => free)) NativeMemory.AlignedFree(block.Pointer);
+        pool.Clear();
+        foreach (var (pointer, _) in scratch) NativeMemory.AlignedFree((void*)pointer);
+        Array.Clear(scratch);
+    }
+}

@@ -1,0 +1,72 @@
+namespace FaceSearch.Tensors;
+
+/// <summary>A piece of a device's memory. Bytes is what the pool really holds for it.</summary>
+abstract class Memory
+{
+    public abstract long Bytes { get; }
+}
+
+/// <summary>
+/// Where tensors live and ops run. Each op declares its kernels here in its own file (Ops/Name.cs) and each device
+/// implements them in Ops/Name.Device.cs; the compiler lists what is missing. A device is used by one thread at a time.
+/// </summary>
+public abstract partial class Device : IDisposable
+{
+    public abstract string Name { get; }
+    /// <summary>Bytes in use now, and the most there were since <see cref="ResetPeak"/>.</summary>
+    public long LiveBytes { get; private set; }
+    public long PeakBytes { get; private set; }
+
+    public void ResetPeak() => PeakBytes = LiveBytes;
+
+    /// <summary>A free-standing tensor, contents undefined.</summary>
+    public Tensor New(Shape shape) => new(this, shape, null);
+
+    /// <summary>A free-standing tensor with these logical row-major values.</summary>
+    public Tensor From(Shape shape, ReadOnlySpan<float> values)
+    {
+        var tensor = New(shape);
+        Write(tensor, values);
+        return tensor;
+    }
+
+    /// <summary>A tensor that is trained (or frozen): named, zero until written.</summary>
+    public Tensor Parameter(string name, Shape shape, bool frozen = false)
+    {
+        var tensor = new Tensor(this, shape, null) { Name = name, NeedsGradient = !frozen };
+        Clear(tensor);
+        return tensor;
+    }
+
+    private protected virtual void Clear(Tensor tensor) => Write(tensor, new float[tensor.Shape.Count]);
+
+    /// <summary>Copies logical row-major values (NCHW for maps) in; the count must match.</summary>
+    public abstract void Write(Tensor to, ReadOnlySpan<float> values);
+
+    /// <summary>Copies logical row-major values out; the count must match.</summary>
+    public abstract void Read(Tensor from, Span<float> values);
+
+    private protected abstract Memory Allocate(Shape shape);
+    private protected abstract void Free(Memory memory);
+
+    internal Memory Rent(Shape shape)
+    {
+        var memory = Allocate(shape);
+        LiveBytes += memory.Bytes;
+        PeakBytes = Math.Max(PeakBytes, LiveBytes);
+        return memory;
+    }
+
+    internal void Return(Memory memory)
+    {
+        LiveBytes -= memory.Bytes;
+        Free(memory);
+    }
+
+    private protected static void CheckCount(Tensor tensor, int count)
+    {
+        if (tensor.Shape.Count != count) throw new ShapeException($"{count} values do not fit the shape {tensor.Shape}");
+    }
+
+    public virtual void Dispose() { }
+}

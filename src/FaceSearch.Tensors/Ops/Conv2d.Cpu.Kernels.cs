@@ -1,0 +1,189 @@
+using System.Runtime.CompilerServices;
+
+namespace FaceSearch.Tensors;
+
+/// <summary>A small number known to the compiler: kernels are written once and compiled for each size of tile.</summary>
+interface ISize
+{
+    static abstract int Value { get; }
+}
+
+readonly struct Size1 : ISize { public static int Value => 1; }
+readonly struct Size2 : ISize { public static int Value => 2; }
+readonly struct Size3 : ISize { public static int Value => 3; }
+readonly struct Size4 : ISize { public static int Value => 4; }
+readonly struct Size5 : ISize { public static int Value => 5; }
+readonly struct Size6 : ISize { public static int Value => 6; }
+readonly struct Size7 : ISize { public static int Value => 7; }
+readonly struct Size8 : ISize { public static int Value => 8; }
+readonly struct Size9 : ISize { public static int Value => 9; }
+readonly struct Size10 : ISize { public static int Value => 10; }
+readonly struct Size11 : ISize { public static int Value => 11; }
+readonly struct Size12 : ISize { public static int Value => 12; }
+readonly struct Size13 : ISize { public static int Value => 13; }
+readonly struct Size14 : ISize { public static int Value => 14; }
+
+/// What a dense kernel sums over: blocks of sixteen channels (fewer in the last), and in each the taps at these offsets.
+unsafe struct Reduction
+{
+    public int Blocks, LastChannels, Taps;
+    public int* Offsets;
+    public long BlockFloats;
+}
+
+/// The pixels a weight gradient sums over: how many, and how far apart in x and in dy.
+readonly record struct Pixels(int Images, int Rows, int Columns, long XImage, long XRow, long DyImage, long DyRow);
+
+public sealed unsafe partial class Cpu<V>
+{
+    // Output blocks that share each broadcast input: with 32 registers two, otherwise the pixels need them all.
+    static int Pair => V.Accumulators >= 28 ? 2 : 1;
+    // Pixels of a full tile.
+    static int TilePixels => V.Accumulators / Pair;
+
+    /// <summary>
+    /// P neighbouring pixels × (16·O) outputs in registers: y[p] = Σ_{block, tap, c} x[block, tap, p, c] · w[block, tap, c].
+    /// Each step broadcasts P inputs against O vectors of weights; 14 × 2 keeps the multipliers busy on AVX-512.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
+    static void DenseTile<P, O>(Reduction* sum, float* x, float* w, float* y0, float* y1, int step) where P : ISize where O : ISize
+    {
+        V a0 = V.Zero, b0 = V.Zero, a1 = V.Zero, b1 = V.Zero, a2 = V.Zero, b2 = V.Zero, a3 = V.Zero, b3 = V.Zero, a4 = V.Zero, b4 = V.Zero, a5 = V.Zero, b5 = V.Zero, a6 = V.Zero, b6 = V.Zero;
+        V a7 = V.Zero, b7 = V.Zero, a8 = V.Zero, b8 = V.Zero, a9 = V.Zero, b9 = V.Zero, a10 = V.Zero, b10 = V.Zero, a11 = V.Zero, b11 = V.Zero, a12 = V.Zero, b12 = V.Zero, a13 = V.Zero, b13 = V.Zero;
+        for (int block = 0; block < sum->Blocks; block++, x += sum->BlockFloats)
+        {
+            int channels = block == sum->Blocks - 1 ? sum->LastChannels : 16;
+            for (int tap = 0; tap < sum->Taps; tap++)
+            {
+                float* p = x + sum->Offsets[tap];
+                for (float* end = p + channels; p < end; p++, w += 16 * O.Value)
+                {
+                    V u = V.Load(w), v = O.Value > 1 ? V.Load(w + 16) : V.Zero, t;
+                    { t = V.Create(p[0]); a0 = V.Fma(t, u, a0); if (O.Value > 1) b0 = V.Fma(t, v, b0); }
+                    if (P.Value > 1) { t = V.Create(p[16]); a1 = V.Fma(t, u, a1); if (O.Value > 1) b1 = V.Fma(t, v, b1); }
+                    if (P.Value > 2) { t = V.Create(p[32]); a2 = V.Fma(t, u, a2); if (O.Value > 1) b2 = V.Fma(t, v, b2); }
+                    if (P.Value > 3) { t = V.Create(p[48]); a3 = V.Fma(t, u, a3); if (O.Value > 1) b3 = V.Fma(t, v, b3); }
+                    if (P.Value > 4) { t = V.Create(p[64]); a4 = V.Fma(t, u, a4); if (O.Value > 1) b4 = V.Fma(t, v, b4); }
+                    if (P.Value > 5) { t = V.Create(p[80]); a5 = V.Fma(t, u, a5); if (O.Value > 1) b5 = V.Fma(t, v, b5); }
+                    if (P.Value > 6) { t = V.Create(p[96]); a6 = V.Fma(t, u, a6); if (O.Value > 1) b6 = V.Fma(t, v, b6); }
+                    if (P.Value > 7) { t = V.Create(p[112]); a7 = V.Fma(t, u, a7); if (O.Value > 1) b7 = V.Fma(t, v, b7); }
+                    if (P.Value > 8) { t = V.Create(p[128]); a8 = V.Fma(t, u, a8); if (O.Value > 1) b8 = V.Fma(t, v, b8); }
+                    if (P.Value > 9) { t = V.Create(p[144]); a9 = V.Fma(t, u, a9); if (O.Value > 1) b9 = V.Fma(t, v, b9); }
+                    if (P.Value > 10) { t = V.Create(p[160]); a10 = V.Fma(t, u, a10); if (O.Value > 1) b10 = V.Fma(t, v, b10); }
+                    if (P.Value > 11) { t = V.Create(p[176]); a11 = V.Fma(t, u, a11); if (O.Value > 1) b11 = V.Fma(t, v, b11); }
+                    if (P.Value > 12) { t = V.Create(p[192]); a12 = V.Fma(t, u, a12); if (O.Value > 1) b12 = V.Fma(t, v, b12); }
+                    if (P.Value > 13) { t = V.Create(p[208]); a13 = V.Fma(t, u, a13); if (O.Value > 1) b13 = V.Fma(t, v, b13); }
+                }
+            }
+        }
+        { V.Store(a0, y0); if (O.Value > 1) V.Store(b0, y1); }
+        if (P.Value > 1) { V.Store(a1, y0 + 1 * step); if (O.Value > 1) V.Store(b1, y1 + 1 * step); }
+        if (P.Value > 2) { V.Store(a2, y0 + 2 * step); if (O.Value > 1) V.Store(b2, y1 + 2 * step); }
+        if (P.Value > 3) { V.Store(a3, y0 + 3 * step); if (O.Value > 1) V.Store(b3, y1 + 3 * step); }
+        if (P.Value > 4) { V.Store(a4, y0 + 4 * step); if (O.Value > 1) V.Store(b4, y1 + 4 * step); }
+        if (P.Value > 5) { V.Store(a5, y0 + 5 * step); if (O.Value > 1) V.Store(b5, y1 + 5 * step); }
+        if (P.Value > 6) { V.Store(a6, y0 + 6 * step); if (O.Value > 1) V.Store(b6, y1 + 6 * step); }
+        if (P.Value > 7) { V.Store(a7, y0 + 7 * step); if (O.Value > 1) V.Store(b7, y1 + 7 * step); }
+        if (P.Value > 8) { V.Store(a8, y0 + 8 * step); if (O.Value > 1) V.Store(b8, y1 + 8 * step); }
+        if (P.Value > 9) { V.Store(a9, y0 + 9 * step); if (O.Value > 1) V.Store(b9, y1 + 9 * step); }
+        if (P.Value > 10) { V.Store(a10, y0 + 10 * step); if (O.Value > 1) V.Store(b10, y1 + 10 * step); }
+        if (P.Value > 11) { V.Store(a11, y0 + 11 * step); if (O.Value > 1) V.Store(b11, y1 + 11 * step); }
+        if (P.Value > 12) { V.Store(a12, y0 + 12 * step); if (O.Value > 1) V.Store(b12, y1 + 12 * step); }
+        if (P.Value > 13) { V.Store(a13, y0 + 13 * step); if (O.Value > 1) V.Store(b13, y1 + 13 * step); }
+    }
+
+    /// A row of outputs in tiles of near-equal width.
+    static void DenseRow<O>(Reduction* sum, float* x, float* w, float* y0, float* y1, int step, int columns) where O : ISize
+    {
+        int tiles = (columns + TilePixels - 1) / TilePixels;
+        for (int tile = 0, done = 0; tile < tiles; tile++)
+        {
+            int pixels = (columns - done) / (tiles - tile);
+            float* from = x + done * 16;
+            long to = (long)done * step;
+            switch (pixels)
+            {
+                case 1: DenseTile<Size1, O>(sum, from, w, y0 + to, y1 + to, step); break;
+                case 2: DenseTile<Size2, O>(sum, from, w, y0 + to, y1 + to, step); break;
+                case 3: DenseTile<Size3, O>(sum, from, w, y0 + to, y1 + to, step); break;
+                case 4: DenseTile<Size4, O>(sum, from, w, y0 + to, y1 + to, step); break;
+                case 5: DenseTile<Size5, O>(sum, from, w, y0 + to, y1 + to, step); break;
+                case 6: DenseTile<Size6, O>(sum, from, w, y0 + to, y1 + to, step); break;
+                case 7: DenseTile<Size7, O>(sum, from, w, y0 + to, y1 + to, step); break;
+                case 8: DenseTile<Size8, O>(sum, from, w, y0 + to, y1 + to, step); break;
+                case 9: DenseTile<Size9, O>(sum, from, w, y0 + to, y1 + to, step); break;
+                case 10: DenseTile<Size10, O>(sum, from, w, y0 + to, y1 + to, step); break;
+                case 11: DenseTile<Size11, O>(sum, from, w, y0 + to, y1 + to, step); break;
+                case 12: DenseTile<Size12, O>(sum, from, w, y0 + to, y1 + to, step); break;
+                case 13: DenseTile<Size13, O>(sum, from, w, y0 + to, y1 + to, step); break;
+                case 14: DenseTile<Size14, O>(sum, from, w, y0 + to, y1 + to, step); break;
+            }
+            done += pixels;
+        }
+    }
+
+    /// <summary>
+    /// C input channels × (16·O) outputs in registers, summed over pixels: dw[c] += Σ_{image, row, column} x[c] · dy.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
+    static void OuterTile<C, O>(in Pixels pixels, float* x, float* dy0, float* dy1, float* dw) where C : ISize where O : ISize
+    {
+        V a0 = V.Load(dw), b0 = O.Value > 1 ? V.Load(dw + 16) : V.Zero;
+        V a1 = C.Value > 1 ? V.Load(dw + 1 * 16 * O.Value) : V.Zero, b1 = C.Value > 1 && O.Value > 1 ? V.Load(dw + 48) : V.Zero;
+        V a2 = C.Value > 2 ? V.Load(dw + 2 * 16 * O.Value) : V.Zero, b2 = C.Value > 2 && O.Value > 1 ? V.Load(dw + 80) : V.Zero;
+        V a3 = C.Value > 3 ? V.Load(dw + 3 * 16 * O.Value) : V.Zero, b3 = C.Value > 3 && O.Value > 1 ? V.Load(dw + 112) : V.Zero;
+        V a4 = C.Value > 4 ? V.Load(dw + 4 * 16 * O.Value) : V.Zero, b4 = C.Value > 4 && O.Value > 1 ? V.Load(dw + 144) : V.Zero;
+        V a5 = C.Value > 5 ? V.Load(dw + 5 * 16 * O.Value) : V.Zero, b5 = C.Value > 5 && O.Value > 1 ? V.Load(dw + 176) : V.Zero;
+        V a6 = C.Value > 6 ? V.Load(dw + 6 * 16 * O.Value) : V.Zero, b6 = C.Value > 6 && O.Value > 1 ? V.Load(dw + 208) : V.Zero;
+        V a7 = C.Value > 7 ? V.Load(dw + 7 * 16 * O.Value) : V.Zero, b7 = C.Value > 7 && O.Value > 1 ? V.Load(dw + 240) : V.Zero;
+        for (int image = 0; image < pixels.Images; image++)
+            for (int row = 0; row < pixels.Rows; row++)
+            {
+                long to = image * pixels.DyImage + row * pixels.DyRow;
+                float* p = x + image * pixels.XImage + row * pixels.XRow, q1 = dy1 + to;
+                for (float* q0 = dy0 + to, end = q0 + pixels.Columns * 16; q0 < end; q0 += 16, q1 += 16, p += 16)
+                {
+                    V u = V.Load(q0), v = O.Value > 1 ? V.Load(q1) : V.Zero, t;
+                    { t = V.Create(p[0]); a0 = V.Fma(t, u, a0); if (O.Value > 1) b0 = V.Fma(t, v, b0); }
+                    if (C.Value > 1) { t = V.Create(p[1]); a1 = V.Fma(t, u, a1); if (O.Value > 1) b1 = V.Fma(t, v, b1); }
+                    if (C.Value > 2) { t = V.Create(p[2]); a2 = V.Fma(t, u, a2); if (O.Value > 1) b2 = V.Fma(t, v, b2); }
+                    if (C.Value > 3) { t = V.Create(p[3]); a3 = V.Fma(t, u, a3); if (O.Value > 1) b3 = V.Fma(t, v, b3); }
+                    if (C.Value > 4) { t = V.Create(p[4]); a4 = V.Fma(t, u, a4); if (O.Value > 1) b4 = V.Fma(t, v, b4); }
+                    if (C.Value > 5) { t = V.Create(p[5]); a5 = V.Fma(t, u, a5); if (O.Value > 1) b5 = V.Fma(t, v, b5); }
+                    if (C.Value > 6) { t = V.Create(p[6]); a6 = V.Fma(t, u, a6); if (O.Value > 1) b6 = V.Fma(t, v, b6); }
+                    if (C.Value > 7) { t = V.Create(p[7]); a7 = V.Fma(t, u, a7); if (O.Value > 1) b7 = V.Fma(t, v, b7); }
+                }
+            }
+        { V.Store(a0, dw); if (O.Value > 1) V.Store(b0, dw + 16); }
+        if (C.Value > 1) { V.Store(a1, dw + 1 * 16 * O.Value); if (O.Value > 1) V.Store(b1, dw + 48); }
+        if (C.Value > 2) { V.Store(a2, dw + 2 * 16 * O.Value); if (O.Value > 1) V.Store(b2, dw + 80); }
+        if (C.Value > 3) { V.Store(a3, dw + 3 * 16 * O.Value); if (O.Value > 1) V.Store(b3, dw + 112); }
+        if (C.Value > 4) { V.Store(a4, dw + 4 * 16 * O.Value); if (O.Value > 1) V.Store(b4, dw + 144); }
+        if (C.Value > 5) { V.Store(a5, dw + 5 * 16 * O.Value); if (O.Value > 1) V.Store(b5, dw + 176); }
+        if (C.Value > 6) { V.Store(a6, dw + 6 * 16 * O.Value); if (O.Value > 1) V.Store(b6, dw + 208); }
+        if (C.Value > 7) { V.Store(a7, dw + 7 * 16 * O.Value); if (O.Value > 1) V.Store(b7, dw + 240); }
+    }
+
+    /// Up to sixteen channels in tiles of near-equal width.
+    static void OuterBlock<O>(in Pixels pixels, float* x, float* dy0, float* dy1, int channels, float* dw) where O : ISize
+    {
+        int most = Math.Min(8, TilePixels), tiles = (channels + most - 1) / most;
+        for (int tile = 0, done = 0; tile < tiles; tile++)
+        {
+            int width = (channels - done) / (tiles - tile);
+            float* from = x + done, to = dw + done * 16 * O.Value;
+            switch (width)
+            {
+                case 1: OuterTile<Size1, O>(pixels, from, dy0, dy1, to); break;
+                case 2: OuterTile<Size2, O>(pixels, from, dy0, dy1, to); break;
+                case 3: OuterTile<Size3, O>(pixels, from, dy0, dy1, to); break;
+                case 4: OuterTile<Size4, O>(pixels, from, dy0, dy1, to); break;
+                case 5: OuterTile<Size5, O>(pixels, from, dy0, dy1, to); break;
+                case 6: OuterTile<Size6, O>(pixels, from, dy0, dy1, to); break;
+                case 7: OuterTile<Size7, O>(pixels, from, dy0, dy1, to); break;
+                case 8: OuterTile<Size8, O>(pixels, from, dy0, dy1, to); break;
+            }
+            done += width;
+        }
+    }
+}

@@ -1,0 +1,85 @@
+namespace FaceSearch.Tensors;
+
+public sealed unsafe partial class Cpu<V>
+{
+    internal override void Conv2d(Tensor x, Tensor weight, Tensor y, Sliding sliding)
+    {
+        var plan = Correlation.Forward(weight.Shape, y.Shape, sliding);
+        if (IsDepthwise(weight, sliding)) CorrelateDepthwise(x, weight, y, plan);
+        else Correlate(x, weight, y, plan, new(weight.Shape, sliding.Groups, transposed: false));
+    }
+
+    internal override void Conv2dData(Tensor dy, Tensor weight, Tensor dx, Sliding sliding)
+    {
+        var plan = Correlation.Backward(weight.Shape, dx.Shape, sliding);
+        if (IsDepthwise(weight, sliding)) CorrelateDepthwise(dy, weight, dx, plan);
+        else Correlate(dy, weight, dx, plan, new(weight.Shape, sliding.Groups, transposed: true));
+    }
+
+    static bool IsDepthwise(Tensor weight, Sliding sliding) => weight.Shape[1] == 1 && weight.Shape[0] == sliding.Groups;
+
+    /// <summary>
+    /// Tiles of one image and a band of rows: the band of all input channels goes into scratch with its border (where
+    /// there is none, the map itself is read), then every block of outputs runs over it while it is in the cache.
+    /// </summary>
+    void Correlate(Tensor from, Tensor weight, Tensor to, Correlation plan, WeightChannels channels)
+    {
+        using var packed = New(Shape.Of(checked((int)Math.Max(16, channels.PackedFloats(plan.Phases.Sum(p => p.Taps.Length))))));
+        Pack(weight, packed, plan, channels);
+        var s = to.Shape;
+        int phaseRows = (s.Height + plan.Spread - 1) / plan.Spread;
+        int rows = Math.Min(phaseRows, plan.Frame.RowsWithin(TileFloats, CpuLayout.Blocks(from.Shape.Channels)));
+        int bands = (phaseRows + rows - 1) / rows;
+        workers.Run(s.Images * bands, (tile, worker) =>
+        {
+            int image = tile / bands, first = tile % bands * rows;
+            var band = Band(from, image, 1, 0, CpuLayout.Blocks(from.Shape.Channels), plan.Frame, first, Math.Min(rows, phaseRows - first), worker);
+            float* weights = Of(packed);
+            foreach (var phase in plan.Phases)
+            {
+                for (int group = 0; group < channels.Groups; group++) CorrelateBand(band, weights, to, image, plan.Spread, phase, channels, group);
+                weights += channels.PackedFloats(phase.Taps.Length);
+            }
+        });
+    }
+
+    /// Input rows in reach of the kernels: where output row `First` reads, and the distances of output rows, channel blocks and images.
+    readonly record struct InputBand(nint Pixels, long RowFloats, long BlockFloats, long ImageFloats, int First, int Rows, bool Contiguous);
+
+    InputBand Band(Tensor from, int image, int images, int firstBlock, int blocks, Frame frame, int first, int rows, int worker)
+    {
+        var s = from.Shape;
+        long plane = (long)s.Height * s.Width * 16, stride = CpuLayout.Blocks(s.Channels) * plane;
+        float* source = Of(from) + image * stride + firstBlock * plane;
+        if (frame is { Top: 0, Left: 0, Step: 1 } && frame.RowFloats == s.Width * 16 && first + frame.ScratchRows(rows) <= s.Height)
+            return new((nint)(source + (long)first * s.Width * 16), s.Width * 16, plane, stride, first, rows, frame.Columns == 1);
+        long floats = (long)frame.ScratchRows(rows) * frame.RowFloats;
+        float* scratch = Scratch(worker, images * blocks * floats);
+        for (int i = 0; i < images; i++)
+            for (int b = 0; b < blocks; b++)
+                frame.Copy<V>(source + i * stride + b * plane, s.Height, s.Width, first, rows, scratch + (i * blocks + b) * floats);
+        return new((nint)scratch, (long)frame.RowFloats * frame.Step, floats, blocks * floats, first, rows, false);
+    }
+
+    static void CorrelateBand(InputBand band, float* weights, Tensor to, int image, int spread, Phase phase, WeightChannels channels, int group)
+    {
+        var s = to.Shape;
+        int rows = Math.Min(band.Rows, (s.Height - phase.Row + spread - 1) / spread - band.First), columns = (s.Width - phase.Column + spread - 1) / spread;
+        if (band.Contiguous && spread == 1) (rows, columns) = (Math.Min(rows, 1), rows * columns);
+        float* x = (float*)band.Pixels + group * channels.InBlocks * band.BlockFloats;
+        long plane = (long)s.Height * s.Width * 16;
+        float* y = Of(to) + (((long)image * CpuLayout.Blocks(s.Channels) + group * channels.OutBlocks) * s.Height + band.First * spread + phase.Row) * s.Width * 16 + phase.Column * 16;
+        weights += group * channels.GroupFloats(phase.Taps.Length);
+        fixed (int* offsets = phase.Offsets)
+        {
+            var sum = new Reduction { Blocks = channels.InBlocks, LastChannels = channels.Ins - (channels.InBlocks - 1) * 16, Taps = phase.Taps.Length, Offsets = offsets, BlockFloats = band.BlockFloats };
+            for (int block = 0; block < channels.OutBlocks; block += Pair, y += Pair * plane, weights += channels.SliceFloats(phase.Taps.Length))
+                for (int row = 0; row < rows; row++)
+                {
+                    float* y0 = y + (long)row * spread * s.Width * 16;
+                    if (Pair > 1 && block + 1 < channels.OutBlocks) DenseRow<Size2>(&sum, x + row * band.RowFloats, weights, y0, y0 + plane, spread * 16, columns);
+                    else DenseRow<Size1>(&sum, x + row * band.RowFloats, weights, y0, y0, spread * 16, columns);
+                }
+        }
+    }
+}

@@ -1,0 +1,86 @@
+namespace FaceSearch.Tensors;
+
+/// <summary>
+/// The part of a map that a row of outputs reads, copied into scratch with its zero border, so that kernels know no edges.
+/// The window of output (0, 0) starts at (Top, Left) and spans Rows × Columns; each output moves it by Step. Columns are
+/// stored by their remainder modulo Step: whatever the step, neighbouring outputs read neighbouring pixels.
+/// </summary>
+readonly record struct Frame(int Top, int Left, int Rows, int Columns, int Step, int Outputs)
+{
+    /// Pixels of one remainder class in a row.
+    int PhaseWidth => Outputs + (Columns - 1) / Step;
+
+    public int RowFloats => PhaseWidth * Step * CpuLayout.Lanes;
+
+    public int ScratchRows(int outputRows) => (outputRows - 1) * Step + Rows;
+
+    /// Where the window of output 0 has its pixel (row, column).
+    public int Offset(int row, int column) => row * RowFloats + (column % Step * PhaseWidth + column / Step) * CpuLayout.Lanes;
+
+    /// Most output rows whose input rows, of that many channel blocks, fill about so many floats.
+    public int RowsWithin(long floats, int blocks) => (int)Math.Max(1, floats / blocks / RowFloats / Step);
+
+    /// <summary>Copies what output rows from `first` on read of one channel block [height, width, 16].</summary>
+    public unsafe void Copy<V>(float* plane, int height, int width, int first, int outputRows, float* to) where V : struct, ILanes<V>
+    {
+        for (int r = 0; r < ScratchRows(outputRows); r++, to += RowFloats)
+        {
+            int row = Top + first * Step + r;
+            if (r % Step >= Rows) continue;
+            for (int phase = 0; phase < Math.Min(Step, Columns); phase++)
+                CopyPhase<V>(row >= 0 && row < height ? plane + (long)row * width * CpuLayout.Lanes : null, width, Left + phase, to + phase * PhaseWidth * CpuLayout.Lanes);
+        }
+    }
+
+    unsafe void CopyPhase<V>(float* row, int width, int column, float* to) where V : struct, ILanes<V>
+    {
+        int begin = 0, end = 0;
+        if (row != null)
+        {
+            begin = Math.Clamp((Step - 1 - column) / Step, 0, PhaseWidth);
+            end = Math.Clamp((width - column + Step - 1) / Step, begin, PhaseWidth);
+        }
+        for (int q = 0; q < begin; q++) V.Store(V.Zero, to + q * CpuLayout.Lanes);
+        float* from = row + (column + begin * Step) * CpuLayout.Lanes;
+        for (int q = begin; q < end; q++, from += Step * CpuLayout.Lanes) V.Store(V.Load(from), to + q * CpuLayout.Lanes);
+        for (int q = end; q < PhaseWidth; q++) V.Store(V.Zero, to + q * CpuLayout.Lanes);
+    }
+}
+
+/// <summary>The outputs (Row, Column) modulo the output step, and the taps they read: offsets into a frame, indices into the kernel.</summary>
+sealed record Phase(int Row, int Column, int[] Offsets, int[] Taps);
+
+/// <summary>A correlation of a map with a kernel: frame, phases, and how far apart the outputs of one phase lie.</summary>
+sealed record Correlation(Frame Frame, Phase[] Phases, int Spread)
+{
+    /// <summary>y from x.</summary>
+    public static Correlation Forward(Shape weight, Shape y, Sliding sliding)
+    {
+        int height = weight[2], width = weight[3];
+        var frame = new Frame(-sliding.Padding, -sliding.Padding, height, width, sliding.Stride, y.Width);
+        int[] taps = [.. Enumerable.Range(0, height * width)];
+        return new(frame, [new(0, 0, [.. taps.Select(t => frame.Offset(t / width, t % width))], taps)], 1);
+    }
+
+    /// <summary>
+    /// dx from dy: dx[h] takes dy[(h + padding − r) / stride] through every tap r where that is whole, so outputs of equal
+    /// remainder modulo the stride share their taps, and each phase is a correlation of step 1.
+    /// </summary>
+    public static Correlation Backward(Shape weight, Shape x, Sliding sliding)
+    {
+        var (stride, padding, _) = sliding;
+        int height = weight[2], width = weight[3];
+        int first = (int)Math.Ceiling((padding - Math.Max(height, width) + 1) / (double)stride), last = (stride - 1 + padding) / stride;
+        int top = Math.Min(first, last), span = last - top + 1;
+        var frame = new Frame(top, top, span, span, 1, (x.Width + stride - 1) / stride);
+        var phases =
+            from a in Enumerable.Range(0, Math.Min(stride, x.Height))
+            from b in Enumerable.Range(0, Math.Min(stride, x.Width))
+            let taps = (from r in Enumerable.Range(0, height)
+                        from s in Enumerable.Range(0, width)
+                        where (a + padding - r) % stride == 0 && (b + padding - s) % stride == 0
+                        select (Offset: frame.Offset((a + padding - r) / stride - top, (b + padding - s) / stride - top), Tap: r * width + s)).ToArray()
+            select new Phase(a, b, [.. taps.Select(t => t.Offset)], [.. taps.Select(t => t.Tap)]);
+        return new(frame, [.. phases], stride);
+    }
+}

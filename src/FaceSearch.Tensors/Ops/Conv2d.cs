@@ -1,0 +1,72 @@
+namespace FaceSearch.Tensors;
+
+/// <summary>How a kernel moves over a map: the same step and zero border in both directions, channels in separate groups.</summary>
+readonly record struct Sliding(int Stride, int Padding, int Groups)
+{
+    /// <summary>Length of the output along one direction.</summary>
+    public int Outputs(int inputs, int kernel) => (inputs + 2 * Padding - kernel) / Stride + 1;
+}
+
+public abstract partial class Device
+{
+    internal abstract void Conv2d(Tensor x, Tensor weight, Tensor y, Sliding sliding);
+    internal abstract void Conv2dData(Tensor dy, Tensor weight, Tensor dx, Sliding sliding);
+    internal abstract void Conv2dWeight(Tensor x, Tensor dy, Tensor dweight, Sliding sliding);
+}
+
+public static partial class Ops
+{
+    /// <summary>
+    /// Convolution without bias: y[n,k,i,j] = Σ_{c,r,s} weight[k,c,r,s] · x[n, c, i·stride + r − padding, j·stride + s − padding],
+    /// zero outside x. x: map [N, C, H, W]; weight: [K, C/groups, kh, kw]; y: map [N, K, H', W'].
+    /// Output k sees the C/groups input channels of its group; groups = C = K is a depthwise convolution.
+    /// Backward keeps x and weight.
+    /// </summary>
+    public static Tensor Conv2d(this Tensor x, Tensor weight, int stride = 1, int padding = 0, int groups = 1)
+    {
+        var sliding = new Sliding(stride, padding, groups);
+        CheckConv2d(x, weight, sliding);
+        Shape s = x.Shape, w = weight.Shape;
+        var y = x.Like(Shape.Map(s.Images, w[0], sliding.Outputs(s.Height, w[2]), sliding.Outputs(s.Width, w[3])));
+        x.Device.Conv2d(x, weight, y, sliding);
+        long macs = y.Shape.Count * w.Cols;
+        var backward = (x.NeedsGradient ? Cost.OfMacs(macs, y, weight, x) : default) + (weight.NeedsGradient ? Cost.OfMacs(macs, x, y, weight) : default);
+        return y.From("conv2d", Cost.OfMacs(macs, x, weight, y), backward, [x, weight], dy =>
+        {
+            if (weight.NeedsGradient)
+            {
+                var dweight = weight.Like();
+                x.Device.Conv2dWeight(x, dy, dweight, sliding);
+                weight.Accumulate(dweight);
+            }
+            if (x.NeedsGradient)
+            {
+                var dx = x.Like();
+                x.Device.Conv2dData(dy, weight, dx, sliding);
+                x.Accumulate(dx);
+            }
+        });
+    }
+
+    static void CheckConv2d(Tensor x, Tensor weight, Sliding sliding)
+    {
+        const string op = nameof(Conv2d);
+        Check.Map(x, op);
+        Check.Rank(weight, 4, op);
+        Check.SameDevice(x, weight, op);
+        var (stride, padding, groups) = sliding;
+        Check.That(stride > 0 && padding >= 0 && groups > 0, $"stride {stride} and groups {groups} must be at least 1, padding {padding} at least 0", op);
+        Shape s = x.Shape, w = weight.Shape;
+        Check.That(s.Channels % groups == 0 && w[0] % groups == 0, $"{groups} groups must divide the {s.Channels} channels of x and the {w[0]} outputs of weight", op);
+        Check.Shape(weight, Shape.Of(w[0], s.Channels / groups, w[2], w[3]), op);
+        Check.That(s.Height + 2 * padding >= w[2] && s.Width + 2 * padding >= w[3],
+            $"x must be at least as large as the {w[2]}×{w[3]} kernel but is {s.Height}×{s.Width} with padding {padding}", op);
+    }
+}
+
+public sealed partial class Meter
+{
+    internal override void Conv2d(Tensor x, Tensor weight, Tensor y, Sliding sliding) { }
+    internal override void Conv2dData(Tensor dy, Tensor weight, Tensor dx, Sliding sliding) { }
+    internal override void Conv2dWeight(Tensor x, Tensor dy, Tensor dweight, Sliding sliding) { }
+}

@@ -1,0 +1,104 @@
+namespace FaceSearch.Tensors;
+
+public sealed unsafe partial class Cpu<V>
+{
+    internal override void MarginSoftmax(Tensor unit, Tensor centres, int[] labels, Margin margin, MarginRows rows, Tensor loss)
+    {
+        var tiling = MarginTiling.Of(unit, centres);
+        using Tensor rowStrips = New(tiling.Strips), logSums = New(tiling.LogSums);
+        Panels.PackTransposed(Of(unit), tiling.Batch, tiling.Dimension, Of(rowStrips));
+        workers.Run(tiling.Groups, (group, worker) =>
+        {
+            float* most = Of(logSums) + 2L * group * tiling.PaddedBatch, sum = most + tiling.PaddedBatch;
+            new Span<float>(most, tiling.PaddedBatch).Fill(MarginTile.Excluded);
+            new Span<float>(sum, tiling.PaddedBatch).Clear();
+            float* scratch = Scratch(worker, tiling.ScratchFloats), inverses = stackalloc float[MarginTiling.TileClasses];
+            for (int t = tiling.FirstTile(group); t < tiling.FirstTile(group + 1); t++)
+            {
+                var tile = new MarginTile(tiling, t, Of(centres), scratch);
+                bool finite = tile.InverseLengths(inverses);
+                tile.ComputeLogits(Of(rowStrips), inverses, margin.FalseScale);
+                tile.Exclude(labels, Of(rows.Cosines));
+                tile.AddToLogSums(most, sum);
+                // The vectors' Max drops a NaN: a broken centre must still show in the loss.
+                if (!finite) new Span<float>(sum, tiling.PaddedBatch).Fill(float.NaN);
+            }
+        });
+        Of(loss)[0] = (float)(SumLosses(tiling, labels, margin, Of(logSums), rows) / Counted(labels));
+    }
+
+    /// Joins the groups' log-sums of each row, in order, and adds up the rows' losses.
+    static double SumLosses(MarginTiling tiling, int[] labels, Margin margin, float* logSums, MarginRows rows)
+    {
+        double total = 0;
+        for (int b = 0; b < tiling.Batch; b++)
+        {
+            if (labels[b] < 0) continue;
+            double most = double.NegativeInfinity, sum = 0;
+            for (int g = 0; g < tiling.Groups; g++) most = Math.Max(most, logSums[2L * g * tiling.PaddedBatch + b]);
+            for (int g = 0; g < tiling.Groups; g++)
+                sum += logSums[(2L * g + 1) * tiling.PaddedBatch + b] * Math.Exp(logSums[2L * g * tiling.PaddedBatch + b] - most);
+            Of(rows.Cosines)[b] /= margin.FalseScale;
+            Of(rows.FalseLogSums)[b] = (float)(most + Math.Log(sum));
+            total += Margin.CrossEntropy(margin.True(Of(rows.Cosines)[b]).Logit, Of(rows.FalseLogSums)[b]).Loss;
+        }
+        return total;
+    }
+
+    internal override void MarginSoftmaxBackward(Tensor unit, Tensor centres, int[] labels, Margin margin, MarginRows rows, Tensor dLoss, Tensor? dUnit, Tensor? dCentres)
+    {
+        var tiling = MarginTiling.Of(unit, centres);
+        using Tensor rowStrips = New(tiling.Strips), columnStrips = New(tiling.Strips), rowGradients = New(tiling.RowGradients);
+        using var partials = dUnit is null ? null : New(tiling.Partials);
+        Panels.PackTransposed(Of(unit), tiling.Batch, tiling.Dimension, Of(rowStrips));
+        Panels.Pack(Of(unit), tiling.Batch, tiling.Dimension, tiling.Dimension, Of(columnStrips), tiling.PaddedBatch);
+        float* logSums = Of(rowGradients), weights = logSums + tiling.PaddedBatch, trueGradients = weights + tiling.PaddedBatch;
+        PrepareRows(tiling, labels, margin, rows, Of(dLoss)[0] / Counted(labels), Of(rowGradients));
+        workers.Run(tiling.Groups, (group, worker) =>
+        {
+            float* scratch = Scratch(worker, tiling.ScratchFloats), inverses = stackalloc float[MarginTiling.TileClasses], along = stackalloc float[MarginTiling.TileClasses];
+            long partialFloats = (long)tiling.PaddedDimension * tiling.PaddedBatch;
+            float* partial = partials is null ? null : Of(partials) + group * partialFloats;
+            if (partial is not null) new Span<float>(partial, checked((int)partialFloats)).Clear();
+            for (int t = tiling.FirstTile(group); t < tiling.FirstTile(group + 1); t++)
+            {
+                var tile = new MarginTile(tiling, t, Of(centres), scratch);
+                tile.InverseLengths(inverses);
+                tile.ComputeLogits(Of(rowStrips), inverses, margin.FalseScale);
+                tile.Exclude(labels, null);
+                tile.ToGradients(labels, logSums, weights, trueGradients, Of(rows.Cosines), inverses, margin.FalseScale, along);
+                if (partial is not null) tile.AddToRows(partial);
+                if (dCentres is not null) tile.WriteCentres(Of(columnStrips), along, inverses, Of(dCentres));
+            }
+        });
+        if (dUnit is not null) SumPartials(tiling, Of(partials!), dUnit);
+    }
+
+    /// Of each row: the log-sum-exp of all its logits, the weight of its probabilities, and ∂L/∂cos of its own class.
+    static void PrepareRows(MarginTiling tiling, int[] labels, Margin margin, MarginRows rows, float share, float* prepared)
+    {
+        new Span<float>(prepared, 3 * tiling.PaddedBatch).Clear();
+        for (int b = 0; b < tiling.Batch; b++)
+        {
+            if (labels[b] < 0) continue;
+            var (logit, slope) = margin.True(Of(rows.Cosines)[b]);
+            var (loss, miss) = Margin.CrossEntropy(logit, Of(rows.FalseLogSums)[b]);
+            prepared[b] = (float)(logit + loss);
+            prepared[tiling.PaddedBatch + b] = share * margin.FalseScale;
+            prepared[2 * tiling.PaddedBatch + b] = (float)(-miss * slope * share);
+        }
+    }
+
+    void SumPartials(MarginTiling tiling, float* partials, Tensor dUnit) => ForRows(dUnit.Shape, b =>
+    {
+        for (int k = 0; k < tiling.Dimension; k += 16)
+        {
+            long at = (long)(k / Panels.Width * Panels.Width) * tiling.PaddedBatch + b * Panels.Width + k % Panels.Width;
+            V sum = V.Load(partials + at);
+            for (int g = 1; g < tiling.Groups; g++) sum += V.Load(partials + at + (long)g * tiling.PaddedDimension * tiling.PaddedBatch);
+            Lanes.StorePart(sum, Of(dUnit) + (long)b * tiling.Dimension + k, tiling.Dimension - k);
+        }
+    });
+
+    static int Counted(int[] labels) => Math.Max(1, labels.Count(label => label >= 0));
+}

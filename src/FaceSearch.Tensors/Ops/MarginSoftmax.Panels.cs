@@ -1,0 +1,113 @@
+using System.Runtime.CompilerServices;
+
+namespace FaceSearch.Tensors;
+
+public sealed unsafe partial class Cpu<V>
+{
+    /// <summary>
+    /// Register-blocked products over strips: a matrix cut into strips of Width columns, each [rows][Width] in a row.
+    /// Rows × Width is what the registers hold; eight rows of two registers already hide the latency of the multiply-add.
+    /// </summary>
+    static class Panels
+    {
+        public static int Width { [MethodImpl(MethodImplOptions.AggressiveInlining)] get => V.Accumulators >= 16 ? 32 : 16; }
+        public static int Rows { [MethodImpl(MethodImplOptions.AggressiveInlining)] get => V.Accumulators >= 16 ? 8 : V.Accumulators >= 4 ? 4 : 2; }
+
+        /// c [Rows, Width] += a [Rows, depth] · b [depth, Width]. Element (i, k) of a is a[i·row + k·column].
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static void AddProduct(int depth, float* a, long row, long column, float* b, float* c, long stride)
+        {
+            if (V.Accumulators >= 16) AddProduct8x2(depth, a, row, column, b, c, stride);
+            else if (V.Accumulators >= 4) AddProduct4x1(depth, a, row, column, b, c, stride);
+            else AddProduct2x1(depth, a, row, column, b, c, stride);
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
+        static void AddProduct8x2(int depth, float* a, long row, long column, float* b, float* c, long stride)
+        {
+            float* a1 = a + row, a2 = a1 + row, a3 = a2 + row, a4 = a3 + row, a5 = a4 + row, a6 = a5 + row, a7 = a6 + row;
+            V c00 = V.Zero, c01 = V.Zero, c10 = V.Zero, c11 = V.Zero, c20 = V.Zero, c21 = V.Zero, c30 = V.Zero, c31 = V.Zero;
+            V c40 = V.Zero, c41 = V.Zero, c50 = V.Zero, c51 = V.Zero, c60 = V.Zero, c61 = V.Zero, c70 = V.Zero, c71 = V.Zero;
+            for (long k = 0; depth > 0; depth--, k += column, b += 32)
+            {
+                V b0 = V.Load(b), b1 = V.Load(b + 16), t = V.Create(a[k]);
+                c00 = V.Fma(t, b0, c00); c01 = V.Fma(t, b1, c01); t = V.Create(a1[k]);
+                c10 = V.Fma(t, b0, c10); c11 = V.Fma(t, b1, c11); t = V.Create(a2[k]);
+                c20 = V.Fma(t, b0, c20); c21 = V.Fma(t, b1, c21); t = V.Create(a3[k]);
+                c30 = V.Fma(t, b0, c30); c31 = V.Fma(t, b1, c31); t = V.Create(a4[k]);
+                c40 = V.Fma(t, b0, c40); c41 = V.Fma(t, b1, c41); t = V.Create(a5[k]);
+                c50 = V.Fma(t, b0, c50); c51 = V.Fma(t, b1, c51); t = V.Create(a6[k]);
+                c60 = V.Fma(t, b0, c60); c61 = V.Fma(t, b1, c61); t = V.Create(a7[k]);
+                c70 = V.Fma(t, b0, c70); c71 = V.Fma(t, b1, c71);
+            }
+            Add(c00, c01, c); Add(c10, c11, c += stride); Add(c20, c21, c += stride); Add(c30, c31, c += stride);
+            Add(c40, c41, c += stride); Add(c50, c51, c += stride); Add(c60, c61, c += stride); Add(c70, c71, c + stride);
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
+        static void AddProduct4x1(int depth, float* a, long row, long column, float* b, float* c, long stride)
+        {
+            float* a1 = a + row, a2 = a1 + row, a3 = a2 + row;
+            V c0 = V.Zero, c1 = V.Zero, c2 = V.Zero, c3 = V.Zero;
+            for (long k = 0; depth > 0; depth--, k += column, b += 16)
+            {
+                V v = V.Load(b);
+                c0 = V.Fma(V.Create(a[k]), v, c0);
+                c1 = V.Fma(V.Create(a1[k]), v, c1);
+                c2 = V.Fma(V.Create(a2[k]), v, c2);
+                c3 = V.Fma(V.Create(a3[k]), v, c3);
+            }
+            Add(c0, c);
+            Add(c1, c += stride);
+            Add(c2, c += stride);
+            Add(c3, c + stride);
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
+        static void AddProduct2x1(int depth, float* a, long row, long column, float* b, float* c, long stride)
+        {
+            V c0 = V.Zero, c1 = V.Zero;
+            for (long k = 0; depth > 0; depth--, k += column, b += 16)
+            {
+                V v = V.Load(b);
+                c0 = V.Fma(V.Create(a[k]), v, c0);
+                c1 = V.Fma(V.Create(a[row + k]), v, c1);
+            }
+            Add(c0, c);
+            Add(c1, c + stride);
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        static void Add(V v, float* c) => V.Store(V.Load(c) + v, c);
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        static void Add(V v, V w, float* c)
+        {
+            Add(v, c);
+            Add(w, c + 16);
+        }
+
+        /// Rows of a matrix → strips [⌈columns/Width⌉][height][Width], zeros past the last column.
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        public static void Pack(float* from, int rows, int columns, long stride, float* strips, int height)
+        {
+            for (int r = 0; r < rows; r++)
+                for (int k = 0; k < columns; k += Width)
+                {
+                    float* to = strips + (long)k * height + r * Width;
+                    for (int i = 0; i < Width; i += 16) V.Store(k + i < columns ? Lanes.LoadPart<V>(from + r * stride + k + i, columns - k - i) : V.Zero, to + i);
+                }
+        }
+
+        /// Columns of a matrix → strips of rows [⌈rows/Width⌉][columns][Width], zeros past the last row.
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        public static void PackTransposed(float* from, int rows, int columns, float* strips)
+        {
+            for (int r = 0; r < (rows + Width - 1) / Width * Width; r++)
+            {
+                float* to = strips + (long)(r / Width) * columns * Width + r % Width;
+                for (int k = 0; k < columns; k++) to[(long)k * Width] = r < rows ? from[(long)r * columns + k] : 0;
+            }
+        }
+    }
+}

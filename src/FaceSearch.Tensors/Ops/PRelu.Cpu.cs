@@ -1,0 +1,69 @@
+using System.Runtime.CompilerServices;
+
+namespace FaceSearch.Tensors;
+
+public sealed unsafe partial class Cpu<V>
+{
+    internal override void PRelu(Tensor x, Tensor slope, Tensor y)
+    {
+        var view = new Channels(x.Shape);
+        float* from = Of(x), a = Of(slope), to = Of(y);
+        workers.Run(view.Tiles, (tile, _) =>
+        {
+            if (view.Lanes(view.Block(tile)) == 16) PReluTile<Whole>(view, tile, from, a, to);
+            else PReluTile<Part>(view, tile, from, a, to);
+        });
+    }
+
+    internal override void PReluBackward(Tensor x, Tensor slope, Tensor dy, Tensor dx, Tensor dslope)
+    {
+        var view = new Channels(x.Shape);
+        float* from = Of(x), a = Of(slope), d = Of(dy), to = Of(dx), partials = Scratch(0, 32L * view.Tiles);
+        workers.Run(view.Tiles, (tile, _) =>
+        {
+            if (view.Lanes(view.Block(tile)) == 16) PReluBackwardTile<Whole>(view, tile, from, a, d, to, partials + 32L * tile);
+            else PReluBackwardTile<Part>(view, tile, from, a, d, to, partials + 32L * tile);
+        });
+        for (int c = 0; c < x.Shape.Channels; c++)
+        {
+            var (even, odd) = Total(view, partials, c);
+            Of(dslope)[c] = (float)(even + odd);
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    static void PReluTile<R>(Channels view, int tile, float* x, float* slope, float* y) where R : struct, IReach
+    {
+        int block = view.Block(tile), lanes = view.Lanes(block), pixels = view.Pixels, stride = view.Stride, end = view.EndImage(tile);
+        V a = V.Load(slope + 16 * block);
+        for (int n = view.FirstImage(tile); n < end; n++)
+        {
+            float* p = x + view.Offset(n, block), q = y + view.Offset(n, block);
+            for (int i = 0; i < pixels; i++, p += stride, q += stride)
+            {
+                V v = R.Load<V>(p, lanes);
+                R.Store(V.IfPositive(v, v, a * v), q, lanes);
+            }
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    static void PReluBackwardTile<R>(Channels view, int tile, float* x, float* slope, float* dy, float* dx, float* partial) where R : struct, IReach
+    {
+        int block = view.Block(tile), lanes = view.Lanes(block), pixels = view.Pixels, stride = view.Stride, end = view.EndImage(tile);
+        V a = V.Load(slope + 16 * block), even = V.Zero, odd = V.Zero;
+        for (int n = view.FirstImage(tile); n < end; n++)
+        {
+            float* p = x + view.Offset(n, block), q = dy + view.Offset(n, block), r = dx + view.Offset(n, block);
+            for (int i = 0; i < pixels; i++, p += stride, q += stride, r += stride)
+            {
+                V v = R.Load<V>(p, lanes), d = R.Load<V>(q, lanes);
+                R.Store(V.IfPositive(v, d, a * d), r, lanes);
+                // Two sums in turn halve the chain of additions.
+                (even, odd) = (odd + V.IfPositive(v, V.Zero, v * d), even);
+            }
+        }
+        V.Store(even, partial);
+        V.Store(odd, partial + 16);
+    }
+}

@@ -1,0 +1,16 @@
+namespace FaceSearch.Tensors;
+
+public abstract partial class Device
+{
+    /// <summary>x ← factor·x in place.</summary>
+    public abstract void Scale(Tensor x, float factor);
+
+    /// <summary>Σ x² over all elements, summed in an order that does not depend on the threads; not finite if an element is not. For gradient clipping and the NaN guard.</summary>
+    public abstract double SumOfSquares(Tensor x);
+}
+
+public sealed partial class Meter
+{
+    public override void Scale(Tensor x, float factor) { }
+    public override double SumOfSquares(Tensor x) => 0;
+}

@@ -1,0 +1,24 @@
+namespace FaceSearch.Tensors;
+
+public abstract partial class Device
+{
+    /// <summary>
+    /// One step of stochastic gradient descent in PyTorch's form: g = gradient + weightDecay·p, v ← momentum·v + g,
+    /// p ← p − rate·v, or with Nesterov p ← p − rate·(g + momentum·v). The velocity starts at 0. All of one shape.
+    /// </summary>
+    public void Sgd(Tensor parameter, Tensor gradient, Tensor velocity, float rate, float momentum, bool nesterov, float weightDecay)
+    {
+        Check.Shape(gradient, parameter.Shape);
+        Check.Shape(velocity, parameter.Shape);
+        SgdStep(parameter, gradient, velocity, new(rate, momentum, nesterov, weightDecay));
+    }
+
+    internal abstract void SgdStep(Tensor parameter, Tensor gradient, Tensor velocity, SgdRule rule);
+}
+
+readonly record struct SgdRule(float Rate, float Momentum, bool Nesterov, float WeightDecay);
+
+public sealed partial class Meter
+{
+    internal override void SgdStep(Tensor parameter, Tensor gradient, Tensor velocity, SgdRule rule) { }
+}

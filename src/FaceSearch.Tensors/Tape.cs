@@ -1,0 +1,88 @@
+namespace FaceSearch.Tensors;
+
+/// <summary>
+/// What was computed, in order. <see cref="Backward"/> walks it in reverse and frees as it goes; disposing frees the rest.
+/// A tape that does not record (inference) only owns memory and counts cost.
+/// </summary>
+public sealed class Tape(Device device, bool record = true) : IDisposable
+{
+    sealed record Node(string Op, Tensor Y, Action<Tensor> Backward);
+
+    readonly List<Node> nodes = [];
+    readonly HashSet<Tensor> owned = new(ReferenceEqualityComparer.Instance);
+
+    public Device Device => device;
+    public bool Records => record;
+    /// <summary>Work of the forward pass, and of the backward pass if it is recorded.</summary>
+    public Cost Forward { get; private set; }
+    public Cost BackwardCost { get; private set; }
+
+    /// <summary>A tensor that lives as long as the tape, contents undefined.</summary>
+    public Tensor New(Shape shape)
+    {
+        var tensor = new Tensor(device, shape, this);
+        owned.Add(tensor);
+        return tensor;
+    }
+
+    /// <summary>An input of the computation, written from logical row-major values; it needs no gradient.</summary>
+    public Tensor Input(Shape shape, ReadOnlySpan<float> values)
+    {
+        var tensor = New(shape);
+        device.Write(tensor, values);
+        return tensor;
+    }
+
+    internal Tensor Record(string op, Tensor y, Cost forward, Cost backward, ReadOnlySpan<Tensor?> inputs, Action<Tensor> derive)
+    {
+        Forward += forward;
+        bool needed = false;
+        foreach (var x in inputs) needed |= x is { NeedsGradient: true };
+        if (!record || !needed) return y;
+        BackwardCost += backward;
+        y.NeedsGradient = true;
+        nodes.Add(new(op, y, derive));
+        return y;
+    }
+
+    /// <summary>Gradients of <paramref name="loss"/> (one element) for every tensor that needs one. Frees results once used.</summary>
+    public void Backward(Tensor loss)
+    {
+        if (loss.Shape.Count != 1) throw new ShapeException($"Backward: the loss must have one element but its shape is {loss.Shape}");
+        Seed(loss, [1f]);
+    }
+
+    /// <summary>Backward from any result with its gradient given (logical row-major), for tests and partial graphs.</summary>
+    public void Seed(Tensor y, ReadOnlySpan<float> gradient)
+    {
+        var dy = y.Like();
+        device.Write(dy, gradient);
+        y.Accumulate(dy);
+        for (int i = nodes.Count - 1; i >= 0; i--)
+        {
+            var node = nodes[i];
+            if (node.Y.Gradient is { } g) node.Backward(g);
+            node.Y.Dispose();
+        }
+        nodes.Clear();
+    }
+
+    /// <summary>The first recorded op whose result is not finite, or null: what the NaN guard names.</summary>
+    public string? FirstNotFinite() => nodes.FirstOrDefault(n => !n.Y.ToArray().All(float.IsFinite)) is { } bad ? $"{bad.Op} {bad.Y.Shape}" : null;
+
+    internal void Forget(Tensor tensor) => owned.Remove(tensor);
+
+    public void Dispose()
+    {
+        nodes.Clear();
+        foreach (var tensor in owned.ToArray()) tensor.Dispose();
+    }
+}
+
+/// <summary>Gradient-recording helpers for ops.</summary>
+static class TapeExtensions
+{
+    /// <summary>Puts the op that made <paramref name="y"/> on y's tape, if it has one.</summary>
+    internal static Tensor From(this Tensor y, string op, Cost forward, Cost backward, ReadOnlySpan<Tensor?> inputs, Action<Tensor> derive) =>
+        y.Tape is null ? y : y.Tape.Record(op, y, forward, backward, inputs, derive);
+}

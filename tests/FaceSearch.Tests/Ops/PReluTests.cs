@@ -1,0 +1,40 @@
+using FaceSearch.Tensors;
+using Xunit;
+
+namespace FaceSearch.Tests.Ops;
+
+public class PReluTests
+{
+    [Theory, EveryDevice]
+    public void MatchesReference(string instructionSet, int threads)
+    {
+        using var device = TestDevice.Open(instructionSet, threads);
+        foreach (var shape in Ragged.Maps.Concat(Ragged.Matrices))
+            Expect.SameAsReference(device, x => x[0].PRelu(x[1]), [shape, Shape.Of(shape.Channels)], terms: Ragged.PerChannel(shape));
+    }
+
+    [Fact]
+    public void GradientIsRight()
+    {
+        Expect.Gradient(x => x[0].PRelu(x[1]), [Shape.Map(2, 3, 4, 2), Shape.Of(3)]);
+        Expect.Gradient(x => x[0].PRelu(x[1]), [Shape.Of(4, 3), Shape.Of(3)]);
+    }
+
+    [Theory, EveryDevice]
+    public void ANotANumberSurvives(string instructionSet, int threads)
+    {
+        using var device = TestDevice.Open(instructionSet, threads);
+        using Tensor x = device.From(Shape.Of(1, 1), [float.NaN]), slope = device.From(Shape.Of(1), [0.25f]);
+        using var y = x.PRelu(slope);
+        Assert.Equal(float.NaN, y.Item());
+    }
+
+    [Fact]
+    public void NamesTheShapeItRejects()
+    {
+        using var device = Cpu.Create();
+        using Tensor x = device.New(Shape.Map(1, 3, 2, 2)), slope = device.New(Shape.Of(4));
+        var error = Assert.Throws<ShapeException>(() => x.PRelu(slope));
+        Assert.Equal("PRelu: slope must have shape [3] but its shape is [4]", error.Message);
+    }
+}

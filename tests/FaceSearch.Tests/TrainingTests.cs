@@ -1,0 +1,160 @@
+using FaceSearch.Recognition;
+using FaceSearch.Recognition.Data;
+using FaceSearch.Tensors;
+using Xunit;
+
+namespace FaceSearch.Tests;
+
+public class TrainingTests
+{
+    static readonly FaceSet Faces = Synth.Generate(6, 8, 32, 2, seed: 3);
+
+    /// <summary>A training of that many steps on <see cref="Faces"/>.</summary>
+    static Settings Small(int steps, Settings? changed = null, int batch = 16)
+    {
+        var settings = changed ?? new();
+        settings = settings with
+        {
+            Data = settings.Data with { Size = 32, Margin = 2 },
+            Net = settings.Net with { Embedding = 32 },
+            Train = settings.Train with { Batch = batch },
+        };
+        return settings with { Train = settings.Train with { Budget = (steps + 0.5) * TrainingPlan.Of(settings, Faces.Identities).StepWork } };
+    }
+
+    static Settings Gentle => new() { Head = new() { TrueScale = 16, FalseScale = 16, M2 = 0.1 } };
+
+    static int[] Bits(Training training) =>
+        [.. training.Backbone.Parameters.Concat(training.Backbone.Buffers).SelectMany(p => p.ToArray()).Select(BitConverter.SingleToInt32Bits)];
+
+    static int[] Trained(Settings settings, int threads)
+    {
+        using var device = Cpu.Create(threads);
+        using var training = Training.Start(settings, Faces, device);
+        training.Advance(training.Steps);
+        return Bits(training);
+    }
+
+    [Fact]
+    public void TheBudgetGivesTheSteps()
+    {
+        var settings = Small(30);
+        Assert.Equal(30, TrainingPlan.Of(settings, Faces.Identities).Steps);
+        Assert.Equal(60, TrainingPlan.Of(settings.With("Train.Budget", 2 * settings.Train.Budget), Faces.Identities).Steps, 1.0);
+        Assert.Equal(1, TrainingPlan.Of(settings with { Train = settings.Train with { Budget = 1e-9 } }, Faces.Identities).Steps);
+    }
+
+    /// <summary>
+    /// Loss to 1e-4, and the change of all weights together to 1 % of its length: more than rounding, because a value that
+    /// rounding carries over a rectifier's kink changes its gradient as a whole.
+    /// </summary>
+    [Theory]
+    [InlineData("resnet-mini")]
+    [InlineData("mobilenetv2")]
+    [InlineData("mobilefacenet")]
+    [InlineData("iresnet18")]
+    public void OneStepIsThatOfTheReference(string kind)
+    {
+        var settings = Small(1, Gentle with { Net = new() { Kind = kind, Width = 0.25, Depth = 0.5, SqueezeExcite = true, Dropout = 0.2 } }, batch: 6);
+        var (expected, loss) = Change(settings, new Reference());
+        var (actual, otherLoss) = Change(settings, Cpu.Create(2));
+        Assert.InRange(otherLoss / loss, 1 - 1e-4, 1 + 1e-4);
+        double error = expected.Zip(actual, (e, a) => (e - a) * (e - a)).Sum(), length = expected.Sum(e => e * e);
+        Assert.True(error <= 1e-4 * length, $"relative error {Math.Sqrt(error / length):E1}");
+    }
+
+    /// <summary>What one step does to parameters and running statistics, and the loss before it.</summary>
+    static (double[] Change, double Loss) Change(Settings settings, Device device)
+    {
+        using (device)
+        {
+            using var training = Training.Start(settings, Faces, device);
+            double[] Values() => [.. training.Backbone.Parameters.Concat(training.Backbone.Buffers).SelectMany(p => p.ToArray()).Select(v => (double)v)];
+            var before = Values();
+            training.Advance(1);
+            return ([.. Values().Zip(before, (now, was) => now - was)], training.Loss);
+        }
+    }
+
+    [Theory]
+    [InlineData("resnet-mini")]
+    [InlineData("mobilefacenet")]
+    public void SameSeedSameBitsWhateverTheThreads(string kind)
+    {
+        var settings = Small(6, Gentle with { Net = new() { Kind = kind, Width = 0.5, Dropout = 0.1 } });
+        var once = Trained(settings, 1);
+        Assert.Equal(once, Trained(settings, 1));
+        Assert.Equal(once, Trained(settings, 2));
+        Assert.Equal(once, Trained(settings, 3));
+        Assert.NotEqual(once, Trained(settings with { Seed = 2 }, 1));
+    }
+
+    [Theory]
+    [InlineData("sgd", 0.1)]
+    [InlineData("adamw", 0.003)]
+    public void TheLossFalls(string optimizer, double rate)
+    {
+        using var device = Cpu.Create(2);
+        using var training = Training.Start(Small(60, Gentle with { Train = new() { Optimizer = optimizer, Rate = rate } }), Faces, device);
+        var progress = new List<TrainProgress>();
+        training.Advance(60, progress: new Immediately(progress.Add));
+        Assert.True(training.Loss < 0.5 * training.FirstLoss, $"loss went from {training.FirstLoss} to {training.Loss}");
+        Assert.Equal((60, 60), (progress[^1].Step, progress[^1].Steps));
+        Assert.Equal(training.Loss, progress[^1].Loss);
+    }
+
+    [Theory]
+    [InlineData("sgd")]
+    [InlineData("adamw")]
+    public void ResumesToTheSameBits(string optimizer)
+    {
+        var settings = Small(20, Gentle with { Train = new() { Optimizer = optimizer, Rate = 0.01 }, Net = new() { Dropout = 0.1 } });
+        var path = Path.Combine(Directory.CreateTempSubdirectory().FullName, "half.checkpoint");
+        using (var device = Cpu.Create(2))
+        using (var half = Training.Start(settings, Faces, device))
+        {
+            half.Advance(10);
+            half.Save(path);
+        }
+        using (var device = Cpu.Create(1))
+        using (var resumed = Training.Resume(path, Faces, device))
+        {
+            Assert.Equal(10, resumed.Step);
+            Assert.Equal(settings, resumed.Settings);
+            resumed.Advance(20);
+            Assert.Equal(Trained(settings, 1), Bits(resumed));
+        }
+        Directory.Delete(Path.GetDirectoryName(path)!, recursive: true);
+    }
+
+    [Fact]
+    public void AbsurdRatesAreReportedAsDiverged()
+    {
+        using var device = Cpu.Create(2);
+        using var flat = Training.Start(Small(250, Gentle with { Net = new() { Width = 0.5 }, Train = new() { Rate = 1000, Clip = 0, WarmUp = 0 } }), Faces, device);
+        var error = Assert.Throws<DivergedException>(() => flat.Advance(250));
+        Assert.InRange(error.Step, 100, 200);
+        Assert.Contains("knows nothing", error.Message);
+        using var infinite = Training.Start(Small(80, new Settings { Train = new() { Rate = 1e30, Clip = 0, WarmUp = 0 } }), Faces, device);
+        error = Assert.Throws<DivergedException>(() => infinite.Advance(80));
+        Assert.Contains("not finite", error.Message);
+    }
+
+    [Fact]
+    public void StopsBetweenStepsAndGoesOn()
+    {
+        using var device = Cpu.Create();
+        var settings = Small(6, Gentle);
+        using var training = Training.Start(settings, Faces, device);
+        training.Advance(3);
+        Assert.Throws<OperationCanceledException>(() => training.Advance(6, new CancellationToken(canceled: true)));
+        Assert.Equal(3, training.Step);
+        training.Advance(6);
+        Assert.Equal(Trained(settings, 1), Bits(training));
+    }
+
+    sealed class Immediately(Action<TrainProgress> report) : IProgress<TrainProgress>
+    {
+        public void Report(TrainProgress value) => report(value);
+    }
+}
