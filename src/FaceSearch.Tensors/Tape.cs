@@ -68,7 +68,13 @@ public sealed class Tape(Device device, bool record = true) : IDisposable
     {
         var dy = y.Like();
         device.Write(dy, gradient);
-        y.Accumulate(dy);
+        Seed(y, dy);
+    }
+
+    /// <summary>The same with the gradient in a tensor, whose memory is taken over.</summary>
+    public void Seed(Tensor y, Tensor gradient)
+    {
+        y.Accumulate(gradient);
         for (int i = nodes.Count - 1; i >= 0; i--)
         {
             var node = nodes[i];
