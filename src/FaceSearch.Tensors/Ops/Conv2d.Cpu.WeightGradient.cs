@@ -17,6 +17,11 @@ public sealed unsafe partial class Cpu<V>
             DepthwiseWeight(x, dy, dweight, plan);
             return;
         }
+        if (IsWinograd(dweight.Shape, dy.Shape, sliding))
+        {
+            WinogradWeight(x, dy, dweight);
+            return;
+        }
         var channels = new WeightChannels(dweight.Shape, sliding.Groups, transposed: false);
         int[] taps = plan.Phases[0].Taps;
         long floats = channels.PackedFloats(taps.Length);
