@@ -1,5 +1,3 @@
-using System.Runtime.InteropServices;
-
 namespace FaceSearch.Tensors;
 
 /// <summary>Makes CPU devices: the best instruction set of this machine, or a stated one.</summary>
@@ -27,8 +25,6 @@ public static class Cpu
 /// </summary>
 public sealed unsafe partial class Cpu<V>(int threads) : Device where V : struct, ILanes<V>
 {
-    // 64 bytes: one AVX-512 register, one cache line.
-    const int Alignment = 64;
     // The largest block of work the pool hands out is a pass over about this many floats (a quarter of a core's L2).
     const int TileFloats = 1 << 16;
 
@@ -54,8 +50,8 @@ public sealed unsafe partial class Cpu<V>(int threads) : Device where V : struct
         ref var mine = ref scratch[2 * worker + (second ? 1 : 0)];
         if (mine.Floats < floats)
         {
-            NativeMemory.AlignedFree((void*)mine.Pointer);
-            mine = ((nint)NativeMemory.AlignedAlloc((nuint)(4 * floats), Alignment), floats);
+            Pages.Free((float*)mine.Pointer);
+            mine = ((nint)Pages.Allocate(4 * floats), floats);
         }
         if (Poison) new Span<float>((float*)mine.Pointer, checked((int)floats)).Fill(float.NaN);
         return (float*)mine.Pointer;
@@ -65,7 +61,7 @@ public sealed unsafe partial class Cpu<V>(int threads) : Device where V : struct
     {
         long bytes = CpuLayout.Bytes(shape);
         var block = pool.TryGetValue(bytes, out var free) && free.TryPop(out var reused) ? reused
-            : new Block((float*)NativeMemory.AlignedAlloc((nuint)bytes, Alignment), bytes);
+            : new Block(Pages.Allocate(bytes), bytes);
         if (Poison) new Span<float>(block.Pointer, checked((int)(bytes / 4))).Fill(float.NaN);
         // Lanes past the end of a vector are zero by contract; those of maps are written by the op that makes the map.
         if (!shape.IsMap)
@@ -127,9 +123,9 @@ public sealed unsafe partial class Cpu<V>(int threads) : Device where V : struct
     public override void Dispose()
     {
         workers.Dispose();
-        foreach (var block in pool.Values.SelectMany(free => free)) NativeMemory.AlignedFree(block.Pointer);
+        foreach (var block in pool.Values.SelectMany(free => free)) Pages.Free(block.Pointer);
         pool.Clear();
-        foreach (var (pointer, _) in scratch) NativeMemory.AlignedFree((void*)pointer);
+        foreach (var (pointer, _) in scratch) Pages.Free((float*)pointer);
         Array.Clear(scratch);
     }
 }

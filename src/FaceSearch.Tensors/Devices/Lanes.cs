@@ -45,6 +45,14 @@ public unsafe interface ILanes<V> where V : struct, ILanes<V>
 /// <summary>What follows from the primitives.</summary>
 static unsafe class Lanes
 {
+    /// Asks for so many vectors of memory before they are needed; any address will do.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Prefetch(float* p, int vectors)
+    {
+        if (!Sse.IsSupported) return;
+        for (int i = 0; i < vectors; i++) Sse.Prefetch0(p + 16 * i);
+    }
+
     /// The first n lanes from memory, zeros after; touches nothing past them.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static V LoadPart<V>(float* p, int n) where V : struct, ILanes<V>

@@ -55,7 +55,8 @@ public sealed unsafe partial class Cpu<V>
     }
 
     /// Input rows in reach of the kernels: where output row `First` reads, and the distances of output rows, channel blocks and images.
-    readonly record struct InputBand(nint Pixels, long RowFloats, long BlockFloats, long ImageFloats, int First, int Rows, bool Contiguous);
+    /// Next is where the rows lie in memory that the band after this one reads first.
+    readonly record struct InputBand(nint Pixels, long RowFloats, long BlockFloats, long ImageFloats, int First, int Rows, bool Contiguous, nint Next);
 
     InputBand Band(Tensor from, int image, int images, int firstBlock, int blocks, Frame frame, int first, int rows, int worker)
     {
@@ -63,9 +64,10 @@ public sealed unsafe partial class Cpu<V>
         var deferred = from.Deferred;
         long plane = (long)s.Height * s.Width * 16, stride = CpuLayout.Blocks(s.Channels) * plane;
         float* source = Of(deferred?.Source ?? from) + image * stride + firstBlock * plane;
+        var next = (nint)(source + ((long)(first + rows - 1) * frame.Step + frame.Top + frame.Rows) * s.Width * 16);
         bool whole = frame is { Left: 0, Step: 1 } && frame.RowFloats == s.Width * 16;
         if (deferred is null && whole && frame.Top == 0 && first + frame.ScratchRows(rows) <= s.Height)
-            return new((nint)(source + (long)first * s.Width * 16), s.Width * 16, plane, stride, first, rows, frame.Columns == 1);
+            return new((nint)(source + (long)first * s.Width * 16), s.Width * 16, plane, stride, first, rows, frame.Columns == 1, next);
         long floats = (long)frame.ScratchRows(rows) * frame.RowFloats;
         float* scratch = Scratch(worker, images * blocks * floats);
         for (int i = 0; i < images; i++)
@@ -75,7 +77,7 @@ public sealed unsafe partial class Cpu<V>
                 if (deferred is null) frame.Copy<V, AsItIs<V>>(from0, s.Height, s.Width, first, rows, new AsItIs<V>(), to);
                 else frame.Copy<V, NormaliseOnLoad<V>>(from0, s.Height, s.Width, first, rows, new NormaliseOnLoad<V>(deferred, firstBlock + b), to);
             }
-        return new((nint)scratch, (long)frame.RowFloats * frame.Step, floats, blocks * floats, first, rows, whole && frame.Columns == 1);
+        return new((nint)scratch, (long)frame.RowFloats * frame.Step, floats, blocks * floats, first, rows, whole && frame.Columns == 1, next);
     }
 
     static void CorrelateBand(InputBand band, float* weights, Tensor to, int image, int spread, Phase phase, WeightChannels channels, int group)
