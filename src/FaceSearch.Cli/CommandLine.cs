@@ -15,7 +15,7 @@ static class CommandLine
         var root = new RootCommand("Searches, together, which photographs to keep, which network to train and which margin loss to train it with.")
         {
             SearchVerb.Create(), TrainVerb.Create(), EvaluateVerb.Create(), CleanVerb.Create(), DataVerb.Create(),
-            StudyVerb.Create(), ReportVerb.Create(), DoctorVerb.Create(), SettingsVerb.Create(),
+            StudyVerb.Create(), ReportVerb.Create(), ProfileVerb.Create(), DoctorVerb.Create(), SettingsVerb.Create(),
         };
         return root.WithExamples(
             "facesearch search                                   the main job on generated faces, minutes",

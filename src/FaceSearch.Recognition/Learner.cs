@@ -31,6 +31,8 @@ sealed class Learner : IDisposable
     public Backbone Backbone { get; }
     /// <summary>[identities, embedding], not normalised.</summary>
     public Tensor Centres { get; }
+    /// <summary>Told what each part of a step takes; null: nothing is measured.</summary>
+    public Profiler? Profiler { get; set; }
     /// <summary>Everything that a step changes, in a fixed order.</summary>
     public IEnumerable<Tensor> State => [.. Backbone.Parameters, .. Backbone.Buffers, Centres, .. optimizer.State];
 
@@ -38,14 +40,16 @@ sealed class Learner : IDisposable
     public (double Loss, Cost Work) Step(ReadOnlySpan<float> faces, int[] labels, int step, double rate, Margin margin)
     {
         int side = Backbone.Side;
-        using var tape = new Tape(Backbone.Device);
+        using var tape = new Tape(Backbone.Device) { Profiler = Profiler };
         var x = tape.Input(Shape.Map(labels.Length, 3, side, side), faces);
-        var loss = Backbone.Forward(x, new(Training: true, Seeds.Dropout(settings), (ulong)step)).MarginSoftmax(Centres, labels, margin);
+        Tensor loss;
+        using (Profiler?.Open("forward"))
+            loss = Backbone.Forward(x, new(Training: true, Seeds.Dropout(settings), (ulong)step)).MarginSoftmax(Centres, labels, margin);
         double value = loss.Item();
         if (!double.IsFinite(value)) throw new DivergedException(step, $"{tape.FirstNotFinite() ?? "the loss"} is not finite");
         tape.Backward(loss);
         var work = tape.Forward + tape.BackwardCost;
-        optimizer.Update(rate, step);
+        using (Profiler?.Open(settings.Train.Optimizer, optimizer.Cost)) optimizer.Update(rate, step);
         return (value, work);
     }
 

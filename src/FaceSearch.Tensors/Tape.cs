@@ -6,7 +6,8 @@ namespace FaceSearch.Tensors;
 /// </summary>
 public sealed class Tape(Device device, bool record = true) : IDisposable
 {
-    sealed record Node(string Op, Tensor Y, Action<Tensor> Backward);
+    /// Operands are their shapes, kept only for a profiler.
+    sealed record Node(string Op, Tensor Y, Cost Cost, Shape[]? Operands, Action<Tensor> Backward);
 
     readonly List<Node> nodes = [];
     readonly HashSet<Tensor> owned = new(ReferenceEqualityComparer.Instance);
@@ -16,6 +17,8 @@ public sealed class Tape(Device device, bool record = true) : IDisposable
     /// <summary>Work of the forward pass, and of the backward pass if it is recorded.</summary>
     public Cost Forward { get; private set; }
     public Cost BackwardCost { get; private set; }
+    /// <summary>Told what each op takes; null: nothing is measured. Ops recorded before it is set stay untold.</summary>
+    public Profiler? Profiler { get; set; }
 
     /// <summary>A tensor that lives as long as the tape, contents undefined.</summary>
     public Tensor New(Shape shape)
@@ -36,8 +39,10 @@ public sealed class Tape(Device device, bool record = true) : IDisposable
     /// <summary>An input of the computation, written from logical row-major values; it needs no gradient.</summary>
     public Tensor Input(Shape shape, ReadOnlySpan<float> values)
     {
+        Profiler?.Begin();
         var tensor = New(shape);
         device.Write(tensor, values);
+        Profiler?.End("input", Direction.None, tensor, [], Cost.OfPass(0, tensor, tensor));
         return tensor;
     }
 
@@ -47,12 +52,13 @@ public sealed class Tape(Device device, bool record = true) : IDisposable
     internal Tensor Record(string op, Tensor y, Cost forward, Cost backward, ReadOnlySpan<Tensor?> inputs, Action<Tensor> derive)
     {
         Forward += forward;
+        var operands = Profiler?.EndForward(op, y, inputs, forward);
         bool needed = false;
         foreach (var x in inputs) needed |= x is { NeedsGradient: true };
         if (!record || !needed) return y;
         BackwardCost += backward;
         y.NeedsGradient = true;
-        nodes.Add(new(op, y, derive));
+        nodes.Add(new(op, y, backward, operands, derive));
         return y;
     }
 
@@ -66,20 +72,26 @@ public sealed class Tape(Device device, bool record = true) : IDisposable
     /// <summary>Backward from any result with its gradient given (logical row-major), for tests and partial graphs.</summary>
     public void Seed(Tensor y, ReadOnlySpan<float> gradient)
     {
+        Profiler?.Begin();
         var dy = y.Like();
         device.Write(dy, gradient);
+        Profiler?.End("seed", Direction.None, y, [], Cost.OfPass(0, y, y));
         Seed(y, dy);
     }
 
-    /// <summary>The same with the gradient in a tensor, whose memory is taken over.</summary>
+    /// <summary>Backward from a gradient on the device, whose memory the tape takes over.</summary>
     public void Seed(Tensor y, Tensor gradient)
     {
+        using var section = Profiler?.Open("backward");
         y.Accumulate(gradient);
         for (int i = nodes.Count - 1; i >= 0; i--)
         {
             var node = nodes[i];
-            if (node.Y.Gradient is { } g) node.Backward(g);
+            Profiler?.Begin();
+            var g = node.Y.Gradient;
+            if (g is not null) node.Backward(g);
             node.Y.Dispose();
+            if (g is not null && node.Operands is not null) Profiler?.End(node.Op, Direction.Backward, node.Y, node.Operands, node.Cost);
         }
         nodes.Clear();
     }

@@ -15,6 +15,10 @@ public sealed class HelpTests : IDisposable
     [InlineData("data inspect")]
     [InlineData("study")]
     [InlineData("report")]
+    [InlineData("profile")]
+    [InlineData("profile train")]
+    [InlineData("profile head")]
+    [InlineData("profile op")]
     [InlineData("doctor")]
     [InlineData("settings")]
     public void HelpOfEveryVerbEndsWithExamples(string verb)

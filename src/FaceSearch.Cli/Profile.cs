@@ -1,0 +1,141 @@
+using FaceSearch.Tensors;
+
+namespace FaceSearch.Cli;
+
+/// <summary>What the machine could do at best: multiply-adds without memory, and copying memory far larger than the caches.</summary>
+/// <param name="Peak">GF/s of all threads.</param>
+/// <param name="Bandwidth">GB/s read and written.</param>
+sealed record Roof(double Peak, double Bandwidth)
+{
+    /// <summary>Flops for each byte from which on arithmetic is the limit.</summary>
+    public double Ridge => Peak / Bandwidth;
+
+    /// <summary>GF/s that work of this intensity can reach.</summary>
+    public double At(double intensity) => Math.Min(Peak, intensity * Bandwidth);
+
+    public double Milliseconds(Cost cost) => Math.Max(ComputeMilliseconds(cost), MemoryMilliseconds(cost));
+
+    /// <summary>compute, memory, or nothing where no work is counted.</summary>
+    public string Bound(Cost cost) =>
+        cost is { Flops: 0, Bytes: 0 } ? "" : ComputeMilliseconds(cost) > MemoryMilliseconds(cost) ? "compute" : "memory";
+
+    double ComputeMilliseconds(Cost cost) => cost.Flops / Peak * 1e-6;
+    double MemoryMilliseconds(Cost cost) => cost.Bytes / Bandwidth * 1e-6;
+}
+
+/// <summary>All spans of one op on one shape in one direction, in a step. Times are of the row's whole in a step.</summary>
+/// <param name="Milliseconds">What the row is judged by: the median over the steps, or the least.</param>
+/// <param name="Work">Cost of the row in a step.</param>
+/// <param name="Allocated">Managed bytes in a step, mean.</param>
+/// <param name="Faults">Page faults in a step, mean.</param>
+sealed record ProfileRow(
+    string Op, string Shape, Direction Direction, double Calls, double Milliseconds, double Least, double Mean, Cost Work, double Allocated, double Faults)
+{
+    /// <summary>Of the sum of all rows and the gaps.</summary>
+    public double Share { get; init; }
+    /// <summary>GF/s and GB/s by the cost model.</summary>
+    public double FlopRate => Work.Flops / Milliseconds * 1e-6;
+    public double ByteRate => Work.Bytes / Milliseconds * 1e-6;
+    public double Intensity => Work.Bytes == 0 ? 0 : (double)Work.Flops / Work.Bytes;
+    public string Name => string.Join(' ', new[] { Op, Way, Shape }.Where(word => word.Length > 0));
+    public string Way => Direction == Direction.None ? "" : Direction.ToString().ToLowerInvariant();
+
+    public double OfRoof(Roof roof) => roof.Milliseconds(Work) / Milliseconds;
+}
+
+/// <summary>What several equal steps took, op by op: every span that holds no other is in one row, the rest of a step is a gap.</summary>
+/// <param name="Steps">Milliseconds of each step.</param>
+/// <param name="Interruptions">How often in a step the system took a core away, mean.</param>
+sealed record Profile(IReadOnlyList<ProfileRow> Rows, IReadOnlyList<double> Steps, double Interruptions, ProfileRow Gap, Roof Roof)
+{
+    /// <summary>The section that each step is wrapped in.</summary>
+    public const string Step = "step";
+
+    /// <summary>Median milliseconds of a step.</summary>
+    public double Milliseconds => Median(Steps);
+    /// <summary>Milliseconds of all rows and the gaps, each by itself: less than a step's where others interrupt it.</summary>
+    public double Sum => Gap.Milliseconds + Rows.Sum(r => r.Milliseconds);
+    public Cost Work => Rows.Aggregate(default(Cost), (sum, row) => sum + row.Work);
+
+    /// <summary>Rows by falling time: medians over the steps, or with <paramref name="least"/> the least times, for a busy machine.</summary>
+    public static Profile Of(IReadOnlyList<ProfileSpan> spans, Roof roof, bool least = false)
+    {
+        var (steps, stepOf) = StepsOf(spans);
+        var holders = spans.Select(s => s.Parent).ToHashSet();
+        var leaves = Enumerable.Range(0, spans.Count).Where(i => stepOf[i] >= 0 && !holders.Contains(i)).ToArray();
+        var rows = leaves.GroupBy(i => (spans[i].Name, Shape: ShapeText.Of(spans[i]), spans[i].Direction))
+            .Select(g => Row(g.Key.Name, g.Key.Shape, g.Key.Direction, [.. g.Select(i => (stepOf[i], spans[i]))], steps.Length, least)).ToArray();
+
+        var gap = GapOf(steps, [.. leaves.Select(i => (stepOf[i], spans[i].Seconds))], rows, least);
+        var unordered = new Profile(rows, [.. steps.Select(s => s.Seconds * 1000)], steps.Average(s => s.Interruptions), gap, roof);
+        double sum = unordered.Sum;
+        return unordered with
+        {
+            Rows = [.. rows.Select(r => r with { Share = r.Milliseconds / sum }).OrderByDescending(r => r.Milliseconds)],
+            Gap = gap with { Share = gap.Milliseconds / sum },
+        };
+    }
+
+    /// What of the steps lies in no row.
+    static ProfileRow GapOf(ProfileSpan[] steps, (int Step, double Seconds)[] covered, ProfileRow[] rows, bool least)
+    {
+        var gaps = steps.Select(s => s.Seconds * 1000).ToArray();
+        foreach (var (step, seconds) in covered) gaps[step] -= seconds * 1000;
+        return new("(between ops)", "", Direction.None, 1, least ? gaps.Min() : Median(gaps), gaps.Min(), gaps.Average(), default,
+            steps.Average(s => s.Allocated) - rows.Sum(r => r.Allocated), steps.Average(s => s.Faults) - rows.Sum(r => r.Faults));
+    }
+
+    /// The steps, and for each span the number of the step that it is in; −1 outside.
+    static (ProfileSpan[] Steps, int[] StepOf) StepsOf(IReadOnlyList<ProfileSpan> spans)
+    {
+        var steps = new List<ProfileSpan>();
+        var stepOf = new int[spans.Count];
+        for (int i = 0; i < stepOf.Length; i++)
+        {
+            stepOf[i] = spans[i].Parent < 0 ? -1 : stepOf[spans[i].Parent];
+            if (spans[i] is not { Name: Step, Parent: < 0 }) continue;
+            stepOf[i] = steps.Count;
+            steps.Add(spans[i]);
+        }
+        return ([.. steps], stepOf);
+    }
+
+    static ProfileRow Row(string op, string shape, Direction direction, (int Step, ProfileSpan Span)[] spans, int steps, bool least)
+    {
+        var times = new double[steps];
+        foreach (var (step, span) in spans) times[step] += span.Seconds * 1000;
+        var work = spans.Aggregate(default(Cost), (sum, s) => sum + s.Span.Cost);
+        return new(op, shape, direction, spans.Length / (double)steps, least ? times.Min() : Median(times), times.Min(), times.Average(),
+            new(work.Macs / steps, work.Flops / steps, work.Bytes / steps), spans.Average(s => s.Span.Allocated) * spans.Length / steps,
+            spans.Sum(s => s.Span.Faults) / (double)steps);
+    }
+
+    public static double Median(IEnumerable<double> values)
+    {
+        var sorted = values.Order().ToArray();
+        return (sorted[(sorted.Length - 1) / 2] + sorted[sorted.Length / 2]) / 2;
+    }
+}
+
+/// <summary>The shapes of an op in as few characters as tell it from another.</summary>
+static class ShapeText
+{
+    /// <summary>`64×64×28×28 3×3→128 /2` for a convolution, `128×512 · 10000×512` for two matrices, `64×512×7×7→64×512` where only the result differs.</summary>
+    public static string Of(ProfileSpan span)
+    {
+        if (span.Result is not { } result) return "";
+        if (span.Inputs is not [var x, .. var others]) return Of(result);
+        if (x.IsMap && result.IsMap && others is [{ IsMap: false, Rank: 4 } kernel, ..]) return $"{Of(x)} {Kernel(x, kernel, result)}";
+        var different = others.Where(o => o.Rank > 1 && !o.Equals(x)).Select(o => $" · {Of(o)}").ToArray();
+        return Of(x) + (different.Length > 0 ? string.Concat(different) : result.Equals(x) ? "" : $"→{Of(result)}");
+    }
+
+    public static string Of(Shape shape) => string.Join('×', Enumerable.Range(0, shape.Rank).Select(axis => shape[axis]));
+
+    static string Kernel(Shape x, Shape kernel, Shape y)
+    {
+        int groups = x.Channels / kernel[1], stride = (int)Math.Round(x.Height / (double)y.Height);
+        var channels = groups == 1 ? $"→{y.Channels}" : groups == x.Channels ? " depthwise" : $"→{y.Channels} in {groups} groups";
+        return $"{kernel[2]}×{kernel[3]}{channels}{(stride > 1 ? $" /{stride}" : "")}";
+    }
+}

@@ -1,0 +1,113 @@
+using System.CommandLine;
+using FaceSearch.Recognition;
+using FaceSearch.Search;
+using FaceSearch.Tensors;
+
+namespace FaceSearch.Cli;
+
+/// <summary>One run of `facesearch profile`: options that its three kinds share, the measuring, and what is told and written.</summary>
+sealed class ProfileRun : IDisposable
+{
+    static readonly Option<string> Name = new("--name") { Description = "run folder below profile/ of --runs; default: the next free number", HelpName = "NAME", DefaultValueFactory = _ => "" };
+    static readonly Option<string> Instructions = new("--instructions") { Description = $"instruction set: {string.Join(", ", Cpu.InstructionSets.Select(s => s.Name))}; default: the best", HelpName = "NAME", DefaultValueFactory = _ => "" };
+    static readonly Option<int> Top = new("--top") { Description = "rows of the table by shape", HelpName = "N", DefaultValueFactory = _ => 20 };
+    static readonly Option<bool> Least = new("--least") { Description = "judge each op by its least time of all steps, not by its median: for a busy machine" };
+    static readonly Option<double> Peak = new("--peak") { Description = "roof in GF/s of one thread; default: measured", HelpName = "GF/s" };
+    static readonly Option<double> Bandwidth = new("--bandwidth") { Description = "roof in GB/s; default: measured by copying", HelpName = "GB/s" };
+    static readonly Option<string> Compare = new("--compare") { Description = "an earlier profile to compare with: its name, or its profile.csv", HelpName = "NAME", DefaultValueFactory = _ => "" };
+
+    readonly ParseResult result;
+    readonly string instructions;
+    readonly int threads, warmUp, steps;
+
+    ProfileRun(ParseResult result, SearchSettings settings, int steps, int warmUp)
+    {
+        (this.result, this.steps, this.warmUp, Settings, threads) = (result, steps, warmUp, settings, result.ThreadCount());
+        instructions = InstructionSet(result.GetValue(Instructions)!);
+        Device = Cpu.Create(threads, instructions);
+    }
+
+    public SearchSettings Settings { get; }
+    public Device Device { get; }
+    public int TotalSteps => steps + warmUp;
+
+    public static Command WithOptions(Command command)
+    {
+        foreach (var option in (System.CommandLine.Option[])[SettingsOptions.Threads, Instructions, Least, Peak, Bandwidth, Top, Compare, Name, SettingsOptions.Runs]) command.Options.Add(option);
+        return command;
+    }
+
+    public static int Of(ParseResult result, string kind, SearchSettings settings, Option<int> steps, Option<int> warmUp, Func<ProfileRun, IProfiled> start)
+    {
+        using var run = new ProfileRun(result, settings, result.GetValue(steps), result.GetValue(warmUp));
+        var earlier = ProfileComparison.Read(result.GetValue(SettingsOptions.Runs)!, result.GetValue(Compare)!);
+        using var subject = start(run);
+        // Profiled too, so that the profiler's own code is compiled before it counts. Wrong sizes show here, before there is a folder.
+        for (var (i, unused) = (0, new Profiler()); i < run.warmUp; i++) subject.Step(unused);
+        using var folder = run.Folder(kind);
+        run.Measure(subject, folder, earlier);
+        return 0;
+    }
+
+    void Measure(IProfiled subject, RunFolder folder, ProfileComparison? earlier)
+    {
+        var before = Rates();
+        Device.ResetPeak();
+        var profiler = new Profiler();
+        for (int i = 0; i < steps; i++) subject.Step(profiler);
+        var after = Rates();
+        var roof = new Roof(threads * Math.Max(before.Peak, after.Peak), Math.Max(before.Bandwidth, after.Bandwidth));
+        var profile = Profile.Of(profiler.Spans, roof, result.GetValue(Least));
+
+        var title = $"{subject.Title}, {Device.Name}";
+        Console.WriteLine($"profile: {title}");
+        Console.WriteLine();
+        new ProfileTable(profile, result.GetValue(Top)).Write();
+        Summary(profile, subject.Images);
+        earlier?.Write(profile);
+        ProfileFiles.WriteCsv(folder.In("profile.csv"), profile);
+        ProfileFiles.WriteTrace(folder.In("trace.json"), profiler.Spans, roof, Device.Name);
+        ProfileFiles.Write(folder.In("roofline.svg"), file => file.Write(System.Text.Encoding.UTF8.GetBytes(Roofline.Svg(profile, title))));
+        folder.Log(new { device = Device.Name, step_ms = profile.Steps, gap_ms = profile.Gap.Milliseconds, interruptions = profile.Interruptions, peak_gflops = roof.Peak, bandwidth_gbs = roof.Bandwidth, peak_bytes = Device.PeakBytes });
+        foreach (var file in (string[])["profile.csv", "trace.json", "roofline.svg"]) Console.WriteLine($"{Path.GetFileNameWithoutExtension(file)}: {folder.In(file)}");
+    }
+
+    /// The roofs of one thread. Measured on both sides of the steps, the better holds: a busy neighbour lowers only one.
+    Roof Rates()
+    {
+        double peak = result.GetValue(Peak), bandwidth = result.GetValue(Bandwidth);
+        var rates = new Roof(peak > 0 ? peak : MachineRates.Peak(instructions), bandwidth > 0 ? bandwidth : MachineRates.Copy());
+        // The copy's buffers must not be collected inside a step.
+        GC.Collect();
+        return rates;
+    }
+
+    void Summary(Profile profile, int images)
+    {
+        var (roof, work, steps) = (profile.Roof, profile.Work, profile.Steps);
+        Console.WriteLine(FormattableString.Invariant($"step: median {profile.Milliseconds:0.000} ms, least {steps.Min():0.000}, most {steps.Max():0.000} over {steps.Count} steps, interrupted {profile.Interruptions:0.#} times each; {1000 * images / profile.Milliseconds:0.#} images/s"));
+        Console.WriteLine(FormattableString.Invariant($"work: {work.Flops * 1e-9:0.###} GFLOP and {work.Bytes * 1e-6:0.#} MB a step = {work.Flops / profile.Milliseconds * 1e-6:0.0} GF/s and {work.Bytes / profile.Milliseconds * 1e-6:0.0} GB/s; tensors take at most {Device.PeakBytes / 1048576.0:0.0} MiB"));
+        Console.WriteLine(FormattableString.Invariant($"roof: {roof.Peak:0.0} GF/s ({threads} × {roof.Peak / threads:0.0}) and {roof.Bandwidth:0.0} GB/s, meeting at {roof.Ridge:0.0} flop/B; above 100 %: data came from a cache, or an algorithm with fewer operations than the cost model counts"));
+        Console.WriteLine(FormattableString.Invariant($"ops and gaps add up to {profile.Sum:0.000} ms by their own {(result.GetValue(Least) ? "least times" : "medians")}, {profile.Gap.Milliseconds:0.000} ms ({100 * profile.Gap.Share:0.0} %) of it not covered, between ops"));
+        var most = profile.Rows.Select(r => (Row: r, Above: r.Milliseconds - roof.Milliseconds(r.Work))).Where(r => r.Above > 0 && r.Row.Work.Bytes > 0).OrderByDescending(r => r.Above).Take(3);
+        Console.WriteLine($"farthest from the roof: {string.Join("; ", most.Select(m => FormattableString.Invariant($"{m.Row.Name} {m.Above:0.000} ms")))}");
+    }
+
+    RunFolder Folder(string kind)
+    {
+        var runs = Path.Combine(result.GetValue(SettingsOptions.Runs)!, "profile");
+        var path = result.GetValue(Name) is { Length: > 0 } name ? Path.Combine(runs, name) : RunFolder.Free(runs, kind);
+        if (Directory.Exists(path)) throw new InputException($"profile {path} exists already: choose another --name");
+        return new(path, Settings, [Settings.Run.Seed], resume: false);
+    }
+
+    static string InstructionSet(string name)
+    {
+        var supported = Cpu.InstructionSets.Where(s => s.Supported).Select(s => s.Name).ToArray();
+        if (name.Length == 0) return supported[0];
+        return supported.FirstOrDefault(s => s.Equals(name, StringComparison.OrdinalIgnoreCase))
+            ?? throw new InputException($"--instructions {name}: this machine has {string.Join(", ", supported)}");
+    }
+
+    public void Dispose() => Device.Dispose();
+}
