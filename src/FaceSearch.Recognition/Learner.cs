@@ -40,7 +40,8 @@ sealed class Learner : IDisposable
         int side = Backbone.Side;
         using var tape = new Tape(Backbone.Device);
         var x = tape.Input(Shape.Map(labels.Length, 3, side, side), faces);
-        var loss = Backbone.Forward(x, new(Training: true, Seeds.Dropout(settings), (ulong)step)).MarginSoftmax(Centres, labels, margin);
+        var embeddings = Backbone.Forward(x, new(Training: true, Seeds.Dropout(settings), (ulong)step));
+        var loss = embeddings.MarginSoftmax(Centres, labels, margin, settings.Head.Recompute, optimizer.DuringBackward(Centres, rate));
         double value = loss.Item();
         if (!double.IsFinite(value)) throw new DivergedException(step, $"{tape.FirstNotFinite() ?? "the loss"} is not finite");
         tape.Backward(loss);

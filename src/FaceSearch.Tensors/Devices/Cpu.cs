@@ -78,6 +78,8 @@ public sealed unsafe partial class Cpu<V>(int threads) : Device where V : struct
         free.Push((Block)memory);
     }
 
+    private protected override void Clear(Tensor tensor) => NativeMemory.Clear(Of(tensor), (nuint)(4 * CpuLayout.Floats(tensor.Shape)));
+
     public override void Write(Tensor to, ReadOnlySpan<float> values)
     {
         CheckCount(to, values.Length);
