@@ -1,3 +1,5 @@
+using System.Runtime.InteropServices;
+
 namespace FaceSearch.Tensors;
 
 /// <summary>Makes CPU devices: the best instruction set of this machine, or a stated one.</summary>
@@ -74,6 +76,8 @@ public sealed unsafe partial class Cpu<V>(int threads) : Device where V : struct
         if (!pool.TryGetValue(memory.Bytes, out var free)) pool[memory.Bytes] = free = [];
         free.Push((Block)memory);
     }
+
+    private protected override void Clear(Tensor tensor) => NativeMemory.Clear(Of(tensor), (nuint)(4 * CpuLayout.Floats(tensor.Shape)));
 
     public override void Write(Tensor to, ReadOnlySpan<float> values)
     {
