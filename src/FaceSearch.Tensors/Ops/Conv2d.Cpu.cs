@@ -6,7 +6,7 @@ public sealed unsafe partial class Cpu<V>
     {
         var plan = Correlation.Forward(weight.Shape, y.Shape, sliding);
         if (IsDepthwise(weight, sliding)) CorrelateDepthwise(x, weight, y, plan);
-        else if (IsWinograd(weight.Shape, y.Shape, sliding)) Winograd(x, weight, y, transposed: false);
+        else if (IsWinograd(weight.Shape, y.Shape, weight.Shape[1], sliding)) Winograd(x, weight, y, transposed: false);
         else Correlate(x, weight, y, plan, new(weight.Shape, sliding.Groups, transposed: false));
     }
 
@@ -14,7 +14,7 @@ public sealed unsafe partial class Cpu<V>
     {
         var plan = Correlation.Backward(weight.Shape, dx.Shape, sliding);
         if (IsDepthwise(weight, sliding)) CorrelateDepthwise(dy, weight, dx, plan);
-        else if (IsWinograd(weight.Shape, dx.Shape, sliding)) Winograd(dy, weight, dx, transposed: true);
+        else if (IsWinograd(weight.Shape, dx.Shape, weight.Shape[0], sliding)) Winograd(dy, weight, dx, transposed: true);
         else Correlate(dy, weight, dx, plan, new(weight.Shape, sliding.Groups, transposed: true));
     }
 
