@@ -17,7 +17,7 @@ public sealed unsafe partial class Cpu<V>
             DepthwiseWeight(x, dy, dweight, plan);
             return;
         }
-        if (IsWinograd(dweight.Shape, dy.Shape, sliding))
+        if (IsWinograd(dweight.Shape, dy.Shape, dweight.Shape[1], sliding))
         {
             WinogradWeight(x, dy, dweight);
             return;

@@ -6,7 +6,7 @@ public sealed unsafe partial class Cpu<V>
     {
         var plan = Correlation.Forward(weight.Shape, y.Shape, sliding);
         if (IsDepthwise(weight, sliding)) CorrelateDepthwise(x, weight, y, plan, moments);
-        else if (IsWinograd(weight.Shape, y.Shape, sliding)) Winograd(x, weight, y, transposed: false, moments);
+        else if (IsWinograd(weight.Shape, y.Shape, weight.Shape[1], sliding)) Winograd(x, weight, y, transposed: false, moments);
         else Correlate(x, weight, y, plan, new(weight.Shape, sliding.Groups, transposed: false), moments);
     }
 
@@ -14,7 +14,7 @@ public sealed unsafe partial class Cpu<V>
     {
         var plan = Correlation.Backward(weight.Shape, dx.Shape, sliding);
         if (IsDepthwise(weight, sliding)) CorrelateDepthwise(dy, weight, dx, plan, null);
-        else if (IsWinograd(weight.Shape, dx.Shape, sliding)) Winograd(dy, weight, dx, transposed: true, null);
+        else if (IsWinograd(weight.Shape, dx.Shape, weight.Shape[0], sliding)) Winograd(dy, weight, dx, transposed: true, null);
         else Correlate(dy, weight, dx, plan, new(weight.Shape, sliding.Groups, transposed: true), null);
     }
 
