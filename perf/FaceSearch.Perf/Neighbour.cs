@@ -13,7 +13,7 @@ static class Neighbour
     /// <summary>`case=… alone_ms=… busy_ms=… slowdown=…` and the same of the peer's form that is fastest alone.</summary>
     public static string Measure(Case one, PerfOptions options, Peer? peer)
     {
-        PeerForm? form = peer is null ? null : Comparison.Fitting(one, options)
+        PeerForm? form = peer is null ? null : Comparison.Fitting(one, one.Peer)
             .MinBy(f => ChildProcess.Start(Peer.Start(f, options.Threads)) is { } child ? Once(child, options.Seconds / Rounds) : double.PositiveInfinity);
         using var ours = ChildProcess.Ours(one, options.Threads);
         using var theirs = form is null ? null : ChildProcess.Start(Peer.Start(form, options.Threads));
@@ -33,7 +33,7 @@ static class Neighbour
 
         void Take(List<Sample>[] into)
         {
-            for (int side = 0; side < sides.Length; side++) into[side].Add(sides[side].Measure(options.Seconds / Rounds));
+            for (int side = 0; side < sides.Length; side++) if (sides[side].Measure(options.Seconds / Rounds) is { } sample) into[side].Add(sample);
         }
 
         string Text(string prefix, int side)
@@ -45,7 +45,7 @@ static class Neighbour
 
     static double Once(ChildProcess child, double seconds)
     {
-        using (child) return Sample.Join([child.Measure(seconds)]).At(0.5);
+        using (child) return child.Measure(seconds) is { } sample ? Sample.Join([sample]).At(0.5) : double.PositiveInfinity;
     }
 
     /// Bound to the first core where the system has taskset.

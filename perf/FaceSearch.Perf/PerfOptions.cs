@@ -15,7 +15,7 @@ sealed record PerfOptions(IReadOnlyList<Case> Cases)
           --seconds s      for each side of a case (2.4)
           --neighbour      time each case alone and beside a busy process on one core; writes no row
           --no-peer        ours alone
-          --skip-usual     leave the peer's usual form out (it needs 18 GB for a million identities)
+          --skip-usual     leave the peer's usual form out (it needs 19 GB for a million identities)
           --results path   folder of the rows (perf/results)
         """;
 

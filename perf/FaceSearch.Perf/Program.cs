@@ -6,6 +6,7 @@ using FaceSearch.Tensors;
 switch (args)
 {
     case [ChildProcess.Verb, var name, var threads]:
+        ProcessFigures.GiveWayWhenMemoryIsShort();
         using (var device = Cpu.Create(int.Parse(threads)))
             Sampler.Serve(Cases.Find(name)!.Ours(device), Console.In, Console.Out);
         return 0;
