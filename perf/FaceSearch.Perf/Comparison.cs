@@ -10,7 +10,7 @@ static class Comparison
     public static Row Take(Case one, PerfOptions options, Peer? peer)
     {
         var roof = Roof.Measure(options.Threads);
-        var forms = peer is null ? [] : Fitting(one, options.SkipUsual ? one.Peer[1..] : one.Peer);
+        var forms = peer is null ? [] : Fitting(one, options.Forms(one));
         var (ours, theirs) = one.Gigabytes + forms.Sum(f => f.Gigabytes) < UsableMemory * Machine.FreeGigabytes()
             ? InTurn(one, forms, options)
             : OneByOne(one, forms, options);

@@ -36,8 +36,8 @@ static class Machine
         return double.Parse(Regex.Match(File.ReadAllText(info), @"MemAvailable:\s*(\d+) kB").Groups[1].Value, CultureInfo.InvariantCulture) * 1024e-9;
     }
 
-    /// <summary>Short hash, with + where files differ from it; empty without git.</summary>
-    public static string Commit() => Git("rev-parse --short HEAD") is { Length: > 0 } hash ? hash + (Git("status --porcelain -uno").Length > 0 ? "+" : "") : "";
+    /// <summary>Short hash, with + where files other than results differ from it; empty without git.</summary>
+    public static string Commit() => Git("rev-parse --short HEAD") is { Length: > 0 } hash ? hash + (Git("status --porcelain -uno -- . :!perf/results").Length > 0 ? "+" : "") : "";
 
     static string Processor()
     {

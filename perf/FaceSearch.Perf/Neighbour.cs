@@ -13,7 +13,7 @@ static class Neighbour
     /// <summary>`case=… alone_ms=… busy_ms=… slowdown=…` and the same of the peer's form that is fastest alone.</summary>
     public static string Measure(Case one, PerfOptions options, Peer? peer)
     {
-        PeerForm? form = peer is null ? null : Comparison.Fitting(one, one.Peer)
+        PeerForm? form = peer is null ? null : Comparison.Fitting(one, options.Forms(one))
             .MinBy(f => ChildProcess.Start(Peer.Start(f, options.Threads)) is { } child ? Once(child, options.Seconds / Rounds) : double.PositiveInfinity);
         using var ours = ChildProcess.Ours(one, options.Threads);
         using var theirs = form is null ? null : ChildProcess.Start(Peer.Start(form, options.Threads));

@@ -28,6 +28,9 @@ sealed record PerfOptions(IReadOnlyList<Case> Cases)
     public bool Lists { get; init; }
     public bool Table { get; init; }
 
+    /// <summary>The forms of the peer that were asked for.</summary>
+    public PeerForm[] Forms(Case one) => SkipUsual ? one.Peer[1..] : one.Peer;
+
     /// <summary>Null and why where the words make no sense.</summary>
     public static PerfOptions? Parse(string[] words, out string complaint)
     {

@@ -14,6 +14,9 @@ switch (args)
         return Neighbour.Spin();
     case ["micro", .. var filter]:
         return MicroBenchmarks.Run(filter);
+    case ["--help" or "-h"]:
+        Console.WriteLine(PerfOptions.Usage);
+        return 0;
 }
 if (PerfOptions.Parse(args, out var complaint) is not { } options)
 {
