@@ -70,8 +70,13 @@ sealed class ChildProcess : IDisposable
         {
             // The pipe of a process that is gone: no answer.
         }
-        if (Ended = answer is null) return null;
-        var sample = Perf.Sample.Parse(answer!);
+        if (answer is null)
+        {
+            Ended = true;
+            process.WaitForExit();
+            return null;
+        }
+        var sample = Perf.Sample.Parse(answer);
         measured += sample.Milliseconds.Sum() / 1000;
         rounds.Add(sample);
         return sample;

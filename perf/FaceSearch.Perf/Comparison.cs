@@ -7,10 +7,10 @@ static class Comparison
     // The rest is for the system and for what a form needs beyond its estimate.
     const double UsableMemory = 0.9;
 
-    public static Row Take(Case one, PerfOptions options, Peer? peer)
+    public static Row Take(Case one, PerfOptions options, bool peer)
     {
         var roof = Roof.Measure(options.Threads);
-        var forms = peer is null ? [] : Fitting(one, options.Forms(one));
+        var forms = peer ? Fitting(one, options.Forms(one)) : [];
         var (ours, theirs) = one.Gigabytes + forms.Sum(f => f.Gigabytes) < UsableMemory * Machine.FreeGigabytes()
             ? InTurn(one, forms, options)
             : OneByOne(one, forms, options);

@@ -54,12 +54,7 @@ sealed record PerfOptions(IReadOnlyList<Case> Cases)
             };
             if (next is null)
             {
-                complaint = word switch
-                {
-                    "--threads" or "--seconds" or "--results" => $"{word}: '{value}' is no value for it",
-                    ['-', ..] => $"unknown option '{word}'",
-                    _ => $"unknown case '{word}'; ./build.sh perf --list names them",
-                };
+                complaint = Complaint(word, value);
                 return null;
             }
             options = next;
@@ -69,4 +64,11 @@ sealed record PerfOptions(IReadOnlyList<Case> Cases)
         complaint = "which case?";
         return null;
     }
+
+    static string Complaint(string word, string value) => word switch
+    {
+        "--threads" or "--seconds" or "--results" => $"{word}: '{value}' is no value for it",
+        ['-', ..] => $"unknown option '{word}'",
+        _ => $"unknown case '{word}'; ./build.sh perf --list names them",
+    };
 }
