@@ -13,7 +13,7 @@ static class HeadSteps
     public static Step Head(Device device, int classes)
     {
         Shape batch = Shape.Of(Batch, Dimensions), all = Shape.Of(classes, Dimensions);
-        Tensor centres = Values.Matrix(device, all, 0.05f, 1), velocity = Values.Matrix(device, all, 0, 2);
+        Tensor centres = device.New(all).Fill(0.05f, 1), velocity = device.New(all).Fill(0, 2);
         centres.NeedsGradient = true;
         var embeddings = Values.Normal(batch, 3);
         int[] labels = [.. Enumerable.Range(0, Batch).Select(i => Noise.Below(classes, 1, 4, (ulong)i))];
