@@ -76,7 +76,8 @@ public sealed unsafe partial class Cpu<V>
         if (C.Value > 1) V.Store(add ? right + V.Load(to + 16) : right, to + 16);
     }
 
-    /// A panel of up to twelve rows times a panel of columns, in tiles as tall as the registers hold.
+    /// A panel of up to twelve rows times a panel of columns, in tiles as tall as the registers hold. (Where these are several,
+    /// each fetches the same memory ahead: asking for what is there costs less than a second copy of the request.)
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     static void MultiplyPanels<L>(float* rows, int count, float* columns, int width, int depth, float* to, long stride, bool add, in MatMulAhead ahead) where L : IPanelOrder
     {

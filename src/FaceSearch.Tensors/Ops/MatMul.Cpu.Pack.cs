@@ -95,6 +95,7 @@ public sealed unsafe partial class Cpu<V>
         }
         for (int j = 0; j < count; j += 4, p += 4 * from.LineStride)
             PackFour(p, from.LineStride, count - j, depth, to + j / most * most * depth + j % most, j < whole ? most : width);
+        // PackFour leaves whole fours; the last vector may need more.
         for (int j = (count + 3) & ~3; j < whole + width; j++)
             for (int t = 0; t < depth; t++) to[whole * depth + t * width + j - whole] = 0;
     }

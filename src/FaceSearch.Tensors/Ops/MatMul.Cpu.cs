@@ -11,8 +11,8 @@ namespace FaceSearch.Tensors;
 /// panels (second-level cache), then block by block its rows, and multiplies panel by panel (Goto and van de Geijn 2008);
 /// meanwhile the micro-kernel fetches the next step's memory. Every element is summed in one order, slab after slab,
 /// whatever the tiles, so the tiles may follow the number of threads.
-/// Tried and lost: packing whole operands first (reads a large weight three times, and a barrier between), columns in the
-/// outer loop over panels (writes down c instead of along it), no fetching ahead, slabs of 256 or 384 terms.
+/// Tried and lost: packing whole operands first (a large weight is read, written and read again, with a barrier between), panels
+/// of columns in the outer loop (c is written down its columns), no fetching ahead, slabs of 256 or 384 terms.
 /// </summary>
 static class MatMulTiling
 {
@@ -55,8 +55,7 @@ public sealed unsafe partial class Cpu<V>
         public const int ScratchFloats = MatMulTiling.MostDepth * MatMulTiling.MostColumns + MatMulTiling.BlockFloats + MatMulTiling.PanelRows * 32;
 
         readonly MatMulLines rows, columns, to;
-        readonly int depth, tileRows, tileColumns, threads;
-        readonly int terms;
+        readonly int terms, threads, depth, tileRows, tileColumns;
 
         public TiledProduct(MatMulLines rows, MatMulLines columns, int terms, MatMulLines to, int threads)
         {
@@ -104,6 +103,8 @@ public sealed unsafe partial class Cpu<V>
             }
         }
 
+        /// One step, its panels of columns innermost: c is written along its rows. All up to the choice of the
+        /// micro-kernel is inlined here, or a product of few terms would take half as long again.
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         void Multiply<L>(in Step step, in Step next, float* packedRows, float* packedColumns) where L : IPanelOrder
         {
