@@ -3,87 +3,154 @@ using System.Runtime.CompilerServices;
 namespace FaceSearch.Tensors;
 
 /// <summary>
-/// c = a·b, blocked: slabs of <see cref="Depth"/> terms; within a slab, a is packed into panels of as many rows as the
-/// micro-kernel has and b into panels of as many columns, zeros beyond the edges; then tiles of c, each a b panel in L1
-/// against a panels in L2 (Goto and van de Geijn 2008). Every element is summed in one order, whatever the threads.
+/// c = a·b. One operand gives rows, whose elements are broadcast, the other columns, whose elements fill vectors; cᵀ = bᵀ·aᵀ
+/// lets either operand be either. Rows need no transposing however they lie in memory (see <see cref="IPanelOrder"/>), columns
+/// do when b is transposed: then the smaller operand becomes the columns, and tiles of c are transposed on their way out, so
+/// that a large weight is only copied.
+/// c is cut into tiles; a tile goes over slabs of <see cref="MatMulTiling.MostDepth"/> terms, packs the slab's columns into
+/// panels (second-level cache), then block by block its rows, and multiplies panel by panel (Goto and van de Geijn 2008);
+/// meanwhile the micro-kernel fetches the next step's memory. Every element is summed in one order, slab after slab,
+/// whatever the tiles, so the tiles may follow the number of threads.
+/// Tried and lost: packing whole operands first (a large weight is read, written and read again, with a barrier between), panels
+/// of columns in the outer loop (c is written down its columns), no fetching ahead, slabs of 256 or 384 terms.
 /// </summary>
+static class MatMulTiling
+{
+    /// Terms of a slab; rows of a packed panel.
+    public const int MostDepth = 512, PanelRows = 12;
+    /// Rows packed at a time, and floats of a packed panel and block.
+    public const int BlockRows = 8 * PanelRows, PanelFloats = PanelRows * MostDepth, BlockFloats = BlockRows * MostDepth;
+    /// A tile's packed columns take half of a second-level cache of 1 MB.
+    public const int MostRows = 1032, MostColumns = 256;
+    /// Below this size tiles are not cut for the sake of more threads.
+    public const int LeastRows = 48, LeastColumns = 64, TilesPerThread = 4;
+
+    public static int Parts(int n, int size) => (n + size - 1) / size;
+
+    /// The size of near-equal parts of n, each at most that large, rounded up to whole steps.
+    public static int NearEqual(int n, int most, int step) => Parts(Parts(n, Parts(n, most)), step) * step;
+}
+
+/// One operand: element (line, term) is data[line·LineStride + term·TermStride]; lines are its rows or columns, and one stride is 1.
+readonly unsafe struct MatMulLines(float* data, int lines, long lineStride, long termStride)
+{
+    public readonly int Count = lines;
+    public readonly long LineStride = lineStride, TermStride = termStride;
+    public float* At(long line, long term) => data + line * LineStride + term * TermStride;
+}
+
 public sealed unsafe partial class Cpu<V>
 {
-    const int Depth = 256;
-    // Panels of a and of b in one tile of c.
-    const int TilePanels = 8;
-
-    // The micro-kernel's tile: 14 rows × two vectors, or 6 or 3 rows × one vector.
-    static int KernelRows => V.Accumulators == 28 ? 14 : V.Accumulators;
-    static int KernelCols => V.Accumulators == 28 ? 32 : 16;
-
     internal override void MatMul(Tensor a, bool transposeA, Tensor b, bool transposeB, Tensor c)
     {
         int m = c.Shape.Rows, n = c.Shape.Cols, k = transposeA ? a.Shape.Rows : a.Shape.Cols;
-        int mr = KernelRows, nr = KernelCols, rowPanels = (m + mr - 1) / mr, colPanels = (n + nr - 1) / nr;
-        float* p = Of(a), q = Of(b), to = Of(c);
-        float* packedA = Scratch(0, (long)Depth * (rowPanels * mr + colPanels * nr)), packedB = packedA + (long)Depth * rowPanels * mr;
-        for (int start = 0; start < k; start += Depth)
-        {
-            int first = start, depth = Math.Min(Depth, k - first);
-            workers.Run(rowPanels, (i, _) => Pack(p, transposeA ? 1 : k, transposeA ? m : 1, i * mr, m, mr, first, depth, packedA + (long)i * mr * depth));
-            workers.Run(colPanels, (j, _) => Pack(q, transposeB ? k : 1, transposeB ? 1 : n, j * nr, n, nr, first, depth, packedB + (long)j * nr * depth));
-            int tileRows = (rowPanels + TilePanels - 1) / TilePanels, tileCols = (colPanels + TilePanels - 1) / TilePanels;
-            workers.Run(tileRows * tileCols, (tile, _) => MultiplyTile(packedA, packedB, to, m, n, depth, tile % tileRows * TilePanels, tile / tileRows * TilePanels, first > 0));
-        }
+        MatMulLines rows = transposeA ? new(Of(a), m, 1, m) : new(Of(a), m, k, 1), columns = transposeB ? new(Of(b), n, k, 1) : new(Of(b), n, 1, n);
+        bool swap = transposeB && (transposeA || 2 * m <= n);
+        var product = swap ? new TiledProduct(columns, rows, k, new(Of(c), n, 1, n), workers.Count) : new TiledProduct(rows, columns, k, new(Of(c), m, n, 1), workers.Count);
+        workers.Run(product.Tiles, (tile, worker) => product.Multiply(tile, Scratch(worker, TiledProduct.ScratchFloats)));
     }
 
-    /// Lines (rows of a, columns of b) from <paramref name="line"/> on → [depth][width], zeros past the last line.
-    /// One of the strides is 1: lines side by side are copied, lines one after the other are interleaved four at a time.
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    static void Pack(float* from, long lineStride, long termStride, int line, int lines, int width, int first, int depth, float* to)
+    readonly struct TiledProduct
     {
-        int there = Math.Min(width, lines - line), i = 0;
-        from += line * lineStride + first * termStride;
-        if (there < width) new Span<float>(to, width * depth).Clear();
-        if (lineStride == 1)
-        {
-            for (int t = 0; t < depth; t++, from += termStride, to += width) Unsafe.CopyBlockUnaligned(to, from, (uint)there * 4);
-            return;
-        }
-        for (; i + 4 <= there; i += 4)
-        {
-            float* p = from + i * lineStride, q = p + lineStride, r = q + lineStride, s = r + lineStride, target = to + i;
-            for (int t = 0; t < depth; t++, target += width) (target[0], target[1], target[2], target[3]) = (p[t], q[t], r[t], s[t]);
-        }
-        for (; i < there; i++)
-            for (int t = 0; t < depth; t++) to[t * width + i] = from[i * lineStride + t];
-    }
+        public const int ScratchFloats = MatMulTiling.MostDepth * MatMulTiling.MostColumns + MatMulTiling.BlockFloats + MatMulTiling.PanelRows * 32;
 
-    static void MultiplyTile(float* packedA, float* packedB, float* c, int m, int n, int depth, int rowPanel, int colPanel, bool add)
-    {
-        int mr = KernelRows, nr = KernelCols;
-        float* edge = stackalloc float[14 * 32];
-        for (int col = colPanel * nr; col < Math.Min(n, (colPanel + TilePanels) * nr); col += nr)
-            for (int row = rowPanel * mr; row < Math.Min(m, (rowPanel + TilePanels) * mr); row += mr)
+        readonly MatMulLines rows, columns, to;
+        readonly int terms, threads, depth, tileRows, tileColumns;
+
+        public TiledProduct(MatMulLines rows, MatMulLines columns, int terms, MatMulLines to, int threads)
+        {
+            (this.rows, this.columns, this.terms, this.to, this.threads) = (rows, columns, terms, to, threads);
+            depth = MatMulTiling.NearEqual(terms, MatMulTiling.MostDepth, 16);
+            tileRows = MatMulTiling.NearEqual(rows.Count, MatMulTiling.MostRows, MatMulTiling.PanelRows);
+            tileColumns = MatMulTiling.NearEqual(columns.Count, MatMulTiling.MostColumns, 32);
+            while (threads > 1 && Tiles < MatMulTiling.TilesPerThread * threads)
             {
-                float* a = packedA + (long)row * depth, b = packedB + (long)col * depth, to = c + (long)row * n + col;
-                if (row + mr <= m && col + nr <= n) MicroKernel(a, b, to, n, depth, add);
-                else
-                {
-                    MicroKernel(a, b, edge, nr, depth, false);
-                    AddEdge(edge, nr, to, n, Math.Min(mr, m - row), Math.Min(nr, n - col), add);
-                }
+                bool cutRows = tileRows > MatMulTiling.LeastRows, cutColumns = tileColumns > MatMulTiling.LeastColumns;
+                if (!cutRows && !cutColumns) break;
+                if (cutColumns && (!cutRows || tileColumns >= tileRows)) tileColumns = MatMulTiling.NearEqual(columns.Count, tileColumns / 2, 32);
+                else tileRows = MatMulTiling.NearEqual(rows.Count, tileRows / 2, MatMulTiling.PanelRows);
             }
+        }
+
+        public int Tiles => TilesDown * MatMulTiling.Parts(columns.Count, tileColumns);
+        int TilesDown => MatMulTiling.Parts(rows.Count, tileRows);
+
+        /// One block of rows against the columns of a tile, over one slab of terms.
+        readonly record struct Step(int Row, int Height, int Column, int Width, int Term, int Depth, bool IsNewSlab, bool IsLast);
+
+        Step StepOf(int tile, int index)
+        {
+            int top = tile % TilesDown * tileRows, height = Math.Min(tileRows, rows.Count - top), column = tile / TilesDown * tileColumns;
+            int blocks = MatMulTiling.Parts(height, MatMulTiling.BlockRows), block = index % blocks, row = block * MatMulTiling.BlockRows, term = index / blocks * depth;
+            return new(top + row, Math.Min(MatMulTiling.BlockRows, height - row), column, Math.Min(tileColumns, columns.Count - column),
+                term, Math.Min(depth, terms - term), block == 0, block == blocks - 1 && term + depth >= terms);
+        }
+
+        public void Multiply(int tile, float* scratch)
+        {
+            float* packedRows = scratch + MatMulTiling.MostDepth * MatMulTiling.MostColumns;
+            var step = StepOf(tile, 0);
+            for (int index = 1; ; index++)
+            {
+                // The tile after this one is probably that which comes when every thread has taken one more.
+                var next = !step.IsLast ? StepOf(tile, index) : tile + threads < Tiles ? StepOf(tile + threads, 0) : default;
+                if (step.IsNewSlab) PackColumns(columns, step.Column, step.Width, step.Term, step.Depth, scratch);
+                PackRows(rows, step.Row, step.Height, step.Term, step.Depth, packedRows);
+                if (rows.TermStride == 1) Multiply<RowByRow>(step, next, packedRows, scratch);
+                else Multiply<TermByTerm>(step, next, packedRows, scratch);
+                if (step.IsLast) return;
+                step = next;
+            }
+        }
+
+        /// One step, its panels of columns innermost: c is written along its rows. All up to the choice of the
+        /// micro-kernel is inlined here, or a product of few terms would take half as long again.
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        void Multiply<L>(in Step step, in Step next, float* packedRows, float* packedColumns) where L : IPanelOrder
+        {
+            int most = PanelColumns, call = 0, calls = MatMulTiling.Parts(step.Height, MatMulTiling.PanelRows) * MatMulTiling.Parts(step.Width, most);
+            for (int i = 0; i < step.Height; i += MatMulTiling.PanelRows)
+                for (int j = 0; j < step.Width; j += most)
+                {
+                    int height = Math.Min(MatMulTiling.PanelRows, step.Height - i), there = Math.Min(most, step.Width - j);
+                    float* a = packedRows + i * MatMulTiling.MostDepth, b = packedColumns + (long)j * step.Depth, c = to.At(step.Row + i, step.Column + j);
+                    var ahead = Ahead(next, step.Depth, call++, calls);
+                    if (to.TermStride == 1 && there == PaddedColumns(there)) MultiplyPanels<L>(a, height, b, there, step.Depth, c, to.LineStride, step.Term > 0, ahead);
+                    else
+                    {
+                        float* edge = packedRows + MatMulTiling.BlockFloats;
+                        MultiplyPanels<L>(a, height, b, there, step.Depth, edge, PaddedColumns(there), false, ahead);
+                        if (to.LineStride == 1) WriteTransposed(edge, height, there, c, to.TermStride, step.Term > 0);
+                        else WritePart(edge, height, there, c, to.LineStride, step.Term > 0);
+                    }
+                }
+        }
+
+        /// What the micro-kernel's call number `call` fetches of the next step: its columns first, if they are new, then its rows.
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        MatMulAhead Ahead(in Step next, int turns, int call, int calls)
+        {
+            int forColumns = next.IsNewSlab ? calls * next.Width / (next.Width + next.Height) : 0;
+            return call < forColumns ? MatMulAhead.Of(columns, next.Column, next.Width, next.Term, next.Depth, turns, call, forColumns)
+                : MatMulAhead.Of(rows, next.Row, next.Height, next.Term, next.Depth, turns, call - forColumns, calls - forColumns);
+        }
     }
 
-    static void AddEdge(float* from, int fromStride, float* to, int toStride, int rows, int cols, bool add)
+    /// Adds or writes the part of a tile that lies within c.
+    static void WritePart(float* from, int rows, int columns, float* to, long stride, bool add)
     {
-        for (int r = 0; r < rows; r++)
-            for (int c = 0; c < cols; c++)
-                to[(long)r * toStride + c] = from[r * fromStride + c] + (add ? to[(long)r * toStride + c] : 0);
+        for (int r = 0; r < rows; r++, from += PaddedColumns(columns), to += stride)
+            for (int c = 0; c < columns; c++) to[c] = add ? to[c] + from[c] : from[c];
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    static void MicroKernel(float* a, float* b, float* c, int stride, int depth, bool add)
+    /// The same into a c whose rows are the tile's columns.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    static void WriteTransposed(float* from, int rows, int columns, float* to, long stride, bool add)
     {
-        if (V.Accumulators == 28) Kernel14x2(a, b, c, stride, depth, add);
-        else if (V.Accumulators == 6) Kernel6x1(a, b, c, stride, depth, add);
-        else Kernel3x1(a, b, c, stride, depth, add);
+        int width = PaddedColumns(columns), wholeRows = rows & ~3, wholeColumns = columns & ~3;
+        for (int c = 0; c < wholeColumns; c += 4)
+            for (int r = 0; r < wholeRows; r += 4) Transpose(from + r * width + c, width, to + c * stride + r, stride, add);
+        for (int c = 0; c < columns; c++)
+            for (int r = c < wholeColumns ? wholeRows : 0; r < rows; r++) to[c * stride + r] = from[r * width + c] + (add ? to[c * stride + r] : 0);
     }
 }
