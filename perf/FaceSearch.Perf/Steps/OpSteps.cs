@@ -40,8 +40,8 @@ static class OpSteps
     }
 
     static Part Block(Weights weights) => new(weights, new Residual(new Sequential(
-        new Conv(weights, "expand", BlockChannels, BlockHidden, 1), new BatchNorm(weights, "expand.norm", BlockHidden), new PRelu(weights, "expand.act", BlockHidden),
-        new Conv(weights, "depthwise", BlockHidden, BlockHidden, 3, groups: BlockHidden), new BatchNorm(weights, "depthwise.norm", BlockHidden), new PRelu(weights, "depthwise.act", BlockHidden),
+        new Conv(weights, "expand", BlockChannels, BlockHidden, 1), new BatchNorm(weights, "expand.norm", BlockHidden).WithPRelu("expand.act"),
+        new Conv(weights, "depthwise", BlockHidden, BlockHidden, 3, groups: BlockHidden), new BatchNorm(weights, "depthwise.norm", BlockHidden).WithPRelu("depthwise.act"),
         new Conv(weights, "project", BlockHidden, BlockChannels, 1), new BatchNorm(weights, "project.norm", BlockChannels))));
 
     readonly record struct Part(Weights Weights, Module Module);
