@@ -44,7 +44,10 @@ sealed class Learner : IDisposable
         var x = tape.Input(Shape.Map(labels.Length, 3, side, side), faces);
         Tensor loss;
         using (Profiler?.Open("forward"))
-            loss = Backbone.Forward(x, new(Training: true, Seeds.Dropout(settings), (ulong)step)).MarginSoftmax(Centres, labels, margin);
+        {
+            var embeddings = Backbone.Forward(x, new(Training: true, Seeds.Dropout(settings), (ulong)step));
+            loss = embeddings.MarginSoftmax(Centres, labels, margin, settings.Head.Recompute, optimizer.DuringBackward(Centres, rate));
+        }
         double value = loss.Item();
         if (!double.IsFinite(value)) throw new DivergedException(step, $"{tape.FirstNotFinite() ?? "the loss"} is not finite");
         tape.Backward(loss);

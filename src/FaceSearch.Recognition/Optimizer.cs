@@ -31,13 +31,22 @@ sealed class Optimizer : IDisposable
     static Cost CostOf(Tensor p, Tensor[] s) =>
         Cost.OfPass(2, p) + (s.Length == 1 ? Cost.OfPass(8, p, p, p, s[0], s[0]) : Cost.OfPass(14, p, p, p, s[0], s[0], s[1], s[1]));
 
-    /// <summary>Moves every parameter against its gradient and drops the gradients. `step` counts from 0.</summary>
+    /// <summary>
+    /// How the head may move its centres in its own backward pass, null where it may not: AdamW does not work there, and
+    /// clipping needs every gradient before the first move.
+    /// </summary>
+    public CentreUpdate? DuringBackward(Tensor centres, double rate) => settings.Optimizer == "sgd" && settings.Clip == 0
+        ? new(state[Array.IndexOf(parameters, centres)][0], (float)rate, (float)settings.Momentum, settings.Nesterov, (float)settings.WeightDecay)
+        : null;
+
+    /// <summary>Moves every parameter that has a gradient against it and drops the gradients. `step` counts from 0.</summary>
     public void Update(double rate, int step)
     {
         double norm = Norm(step), scale = settings.Clip > 0 && norm > settings.Clip ? settings.Clip / norm : 1;
         for (int i = 0; i < parameters.Length; i++)
         {
-            var (p, g, s) = (parameters[i], parameters[i].Gradient!, state[i]);
+            if (parameters[i].Gradient is not { } g) continue;
+            var (p, s) = (parameters[i], state[i]);
             if (scale < 1) p.Device.Scale(g, (float)scale);
             if (s.Length == 1) p.Device.Sgd(p, g, s[0], (float)rate, (float)settings.Momentum, settings.Nesterov, (float)settings.WeightDecay);
             else p.Device.AdamW(p, g, s[0], s[1], (float)rate, Beta1, Beta2, Epsilon, (float)settings.WeightDecay, step + 1);
@@ -50,7 +59,8 @@ sealed class Optimizer : IDisposable
         double sum = 0;
         foreach (var p in parameters)
         {
-            double squares = p.Device.SumOfSquares(p.Gradient!);
+            if (p.Gradient is not { } gradient) continue;
+            double squares = p.Device.SumOfSquares(gradient);
             if (!double.IsFinite(squares)) throw new DivergedException(step, $"the gradient of {p.Name} {p.Shape} is not finite");
             sum += squares;
         }

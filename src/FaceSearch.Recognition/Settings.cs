@@ -107,6 +107,8 @@ public sealed record HeadSettings
     public string Gradient { get; init; } = "exact";
     [Setting("share of the training over which the margins grow from none to full", 0, 1)]
     public double Ramp { get; init; } = 0.3;
+    [Setting("compute the cosines again in the backward pass instead of keeping them in 16 bits: gradients to the precision of floats, a quarter slower")]
+    public bool Recompute { get; init; }
 }
 
 /// <summary>How one network is trained.</summary>
@@ -132,7 +134,7 @@ public sealed record TrainSettings
     public bool Nesterov { get; init; } = true;
     [Setting("weight decay", 0, 1)]
     public double WeightDecay { get; init; } = 5e-4;
-    [Setting("largest norm of the whole gradient; 0 = no clipping", 0, 1e6)]
+    [Setting("largest norm of the whole gradient; 0 = no clipping: sgd then moves the head's centres without holding their gradient", 0, 1e6)]
     public double Clip { get; init; } = 5;
     [Setting("mirror half of the images")]
     public bool Flip { get; init; } = true;

@@ -28,6 +28,14 @@ public sealed class Tape(Device device, bool record = true) : IDisposable
         return tensor;
     }
 
+    /// <summary>A tensor that ops which can will compute as they load it, and others when they need it.</summary>
+    internal Tensor Defer(Normalised deferred)
+    {
+        var tensor = new Tensor(device, deferred.Source.Shape, this, deferred);
+        owned.Add(tensor);
+        return tensor;
+    }
+
     /// <summary>An input of the computation, written from logical row-major values; it needs no gradient.</summary>
     public Tensor Input(Shape shape, ReadOnlySpan<float> values)
     {
@@ -37,6 +45,9 @@ public sealed class Tape(Device device, bool record = true) : IDisposable
         Profiler?.End("input", Direction.None, tensor, [], Cost.OfPass(0, tensor, tensor));
         return tensor;
     }
+
+    /// <summary>Counts work of the forward pass that no node of its own stands for.</summary>
+    internal void Spend(Cost forward) => Forward += forward;
 
     internal Tensor Record(string op, Tensor y, Cost forward, Cost backward, ReadOnlySpan<Tensor?> inputs, Action<Tensor> derive)
     {

@@ -10,14 +10,14 @@ public static class Cpu
         [(Avx512Lanes.Name, Avx512Lanes.IsSupported), (Avx2Lanes.Name, Avx2Lanes.IsSupported), (PortableLanes.Name, PortableLanes.IsSupported)];
 
     /// <summary>A device with that many threads; instruction set by name (see <see cref="InstructionSets"/>), or the best.</summary>
-    public static Device Create(int threads = 1, string? instructionSet = null)
+    public static Device Create(int threads = 1, string? instructionSet = null, bool exact = false)
     {
         var chosen = instructionSet ?? InstructionSets.First(s => s.Supported).Name;
         if (!InstructionSets.Any(s => s.Name == chosen && s.Supported))
             throw new ArgumentException($"this machine has no '{chosen}'; it has {string.Join(", ", InstructionSets.Where(s => s.Supported).Select(s => s.Name))}");
-        return chosen == Avx512Lanes.Name ? new Cpu<Avx512Lanes>(threads)
-            : chosen == Avx2Lanes.Name ? new Cpu<Avx2Lanes>(threads)
-            : new Cpu<PortableLanes>(threads);
+        return chosen == Avx512Lanes.Name ? new Cpu<Avx512Lanes>(threads) { Exact = exact }
+            : chosen == Avx2Lanes.Name ? new Cpu<Avx2Lanes>(threads) { Exact = exact }
+            : new Cpu<PortableLanes>(threads) { Exact = exact };
     }
 }
 
@@ -27,8 +27,6 @@ public static class Cpu
 /// </summary>
 public sealed unsafe partial class Cpu<V>(int threads) : Device where V : struct, ILanes<V>
 {
-    // 64 bytes: one AVX-512 register, one cache line.
-    const int Alignment = 64;
     // The largest block of work the pool hands out is a pass over about this many floats (a quarter of a core's L2).
     const int TileFloats = 1 << 16;
 
@@ -40,7 +38,7 @@ public sealed unsafe partial class Cpu<V>(int threads) : Device where V : struct
 
     readonly Dictionary<long, Stack<Block>> pool = [];
     readonly Workers workers = new(threads);
-    readonly (nint Pointer, long Floats)[] scratch = new (nint, long)[threads];
+    readonly (nint Pointer, long Floats)[] scratch = new (nint, long)[2 * threads];
 
     public override string Name => $"cpu ({V.Name}, {workers.Count} thread{(workers.Count == 1 ? "" : "s")})";
     /// <summary>Fills new memory with NaN, so that tests find what reads before it writes.</summary>
@@ -48,15 +46,16 @@ public sealed unsafe partial class Cpu<V>(int threads) : Device where V : struct
 
     internal static float* Of(Tensor t) => ((Block)t.Memory).Pointer;
 
-    /// Memory of at least that many floats for one worker, contents undefined, valid until its next call.
-    float* Scratch(int worker, long floats)
+    /// Memory of at least that many floats for one worker, contents undefined, valid until its next call. A worker has two such pieces.
+    float* Scratch(int worker, long floats, bool second = false)
     {
-        ref var mine = ref scratch[worker];
+        ref var mine = ref scratch[2 * worker + (second ? 1 : 0)];
         if (mine.Floats < floats)
         {
-            NativeMemory.AlignedFree((void*)mine.Pointer);
-            mine = ((nint)NativeMemory.AlignedAlloc((nuint)(4 * floats), Alignment), floats);
+            Pages.Free((float*)mine.Pointer);
+            mine = ((nint)Pages.Allocate(4 * floats), floats);
         }
+        if (Poison) new Span<float>((float*)mine.Pointer, checked((int)floats)).Fill(float.NaN);
         return (float*)mine.Pointer;
     }
 
@@ -64,7 +63,7 @@ public sealed unsafe partial class Cpu<V>(int threads) : Device where V : struct
     {
         long bytes = CpuLayout.Bytes(shape);
         var block = pool.TryGetValue(bytes, out var free) && free.TryPop(out var reused) ? reused
-            : new Block((float*)NativeMemory.AlignedAlloc((nuint)bytes, Alignment), bytes);
+            : new Block(Pages.Allocate(bytes), bytes);
         if (Poison) new Span<float>(block.Pointer, checked((int)(bytes / 4))).Fill(float.NaN);
         // Lanes past the end of a vector are zero by contract; those of maps are written by the op that makes the map.
         if (!shape.IsMap)
@@ -77,6 +76,8 @@ public sealed unsafe partial class Cpu<V>(int threads) : Device where V : struct
         if (!pool.TryGetValue(memory.Bytes, out var free)) pool[memory.Bytes] = free = [];
         free.Push((Block)memory);
     }
+
+    private protected override void Clear(Tensor tensor) => NativeMemory.Clear(Of(tensor), (nuint)(4 * CpuLayout.Floats(tensor.Shape)));
 
     public override void Write(Tensor to, ReadOnlySpan<float> values)
     {
@@ -126,9 +127,9 @@ public sealed unsafe partial class Cpu<V>(int threads) : Device where V : struct
     public override void Dispose()
     {
         workers.Dispose();
-        foreach (var block in pool.Values.SelectMany(free => free)) NativeMemory.AlignedFree(block.Pointer);
+        foreach (var block in pool.Values.SelectMany(free => free)) Pages.Free(block.Pointer);
         pool.Clear();
-        foreach (var (pointer, _) in scratch) NativeMemory.AlignedFree((void*)pointer);
+        foreach (var (pointer, _) in scratch) Pages.Free((float*)pointer);
         Array.Clear(scratch);
     }
 }

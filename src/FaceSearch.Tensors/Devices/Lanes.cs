@@ -40,11 +40,23 @@ public unsafe interface ILanes<V> where V : struct, ILanes<V>
     static abstract float Sum(V a);
     /// <summary>Largest lane.</summary>
     static abstract float MaxLane(V a);
+    /// <summary>Sixteen whole numbers of 16 bits.</summary>
+    static abstract V LoadShorts(short* p);
+    /// <summary>Nearest whole numbers, held to 16 bits.</summary>
+    static abstract void StoreShorts(V v, short* p);
 }
 
 /// <summary>What follows from the primitives.</summary>
 static unsafe class Lanes
 {
+    /// Asks for so many vectors of memory before they are needed; any address will do.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Prefetch(float* p, int vectors)
+    {
+        if (!Sse.IsSupported) return;
+        for (int i = 0; i < vectors; i++) Sse.Prefetch0(p + 16 * i);
+    }
+
     /// The first n lanes from memory, zeros after; touches nothing past them.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static V LoadPart<V>(float* p, int n) where V : struct, ILanes<V>
@@ -114,6 +126,8 @@ public readonly unsafe struct Avx512Lanes : ILanes<Avx512Lanes>
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Avx512Lanes Round(Avx512Lanes a) => new(Avx512F.RoundScale(a.v, 0));
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Avx512Lanes TimesPowerOf2(Avx512Lanes a, Avx512Lanes n) => new(Avx512F.Scale(a.v, n.v));
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static float Sum(Avx512Lanes a) => Vector512.Sum(a.v);
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Avx512Lanes LoadShorts(short* p) => new(Avx512F.ConvertToVector512Single(Avx512F.ConvertToVector512Int32(Vector256.Load(p))));
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static void StoreShorts(Avx512Lanes a, short* p) => Vector256.Store(Avx512F.ConvertToVector256Int16WithSaturation(Avx512F.ConvertToVector512Int32(a.v)), p);
 
     public static float MaxLane(Avx512Lanes a)
     {
@@ -147,6 +161,7 @@ public readonly unsafe struct Avx2Lanes : ILanes<Avx2Lanes>
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Avx2Lanes Round(Avx2Lanes a) => new(Avx.RoundToNearestInteger(a.l), Avx.RoundToNearestInteger(a.h));
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Avx2Lanes TimesPowerOf2(Avx2Lanes a, Avx2Lanes n) => new(a.l * Power(n.l), a.h * Power(n.h));
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static float Sum(Avx2Lanes a) => Vector256.Sum(a.l + a.h);
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Avx2Lanes LoadShorts(short* p) => new(Avx.ConvertToVector256Single(Avx2.ConvertToVector256Int32(p)), Avx.ConvertToVector256Single(Avx2.ConvertToVector256Int32(p + 8)));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Avx2Lanes IfPositive(Avx2Lanes x, Avx2Lanes a, Avx2Lanes b) => new(
@@ -155,6 +170,14 @@ public readonly unsafe struct Avx2Lanes : ILanes<Avx2Lanes>
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     static Vector256<float> Power(Vector256<float> n) => Vector256.ShiftLeft(Vector256.ConvertToInt32(n) + Vector256.Create(127), 23).AsSingle();
+
+    // Packing works within halves of 128 bits: their order is mended after.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void StoreShorts(Avx2Lanes a, short* p)
+    {
+        var packed = Avx2.PackSignedSaturate(Avx.ConvertToVector256Int32(a.l), Avx.ConvertToVector256Int32(a.h));
+        Vector256.Store(Avx2.Permute4x64(packed.AsInt64(), 0b_11_01_10_00).AsInt16(), p);
+    }
 
     public static float MaxLane(Avx2Lanes a)
     {
@@ -199,6 +222,22 @@ public readonly unsafe struct PortableLanes : ILanes<PortableLanes>
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     static Vector128<float> Power(Vector128<float> n) => Vector128.ShiftLeft(Vector128.ConvertToInt32(n) + Vector128.Create(127), 23).AsSingle();
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static PortableLanes LoadShorts(short* p)
+    {
+        var (l, h) = (Vector128.Load(p), Vector128.Load(p + 8));
+        return new(Vector128.ConvertToSingle(Vector128.WidenLower(l)), Vector128.ConvertToSingle(Vector128.WidenUpper(l)),
+            Vector128.ConvertToSingle(Vector128.WidenLower(h)), Vector128.ConvertToSingle(Vector128.WidenUpper(h)));
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void StoreShorts(PortableLanes x, short* p)
+    {
+        x = Round(x);
+        Vector128.Store(Vector128.NarrowWithSaturation(Vector128.ConvertToInt32(x.a), Vector128.ConvertToInt32(x.b)), p);
+        Vector128.Store(Vector128.NarrowWithSaturation(Vector128.ConvertToInt32(x.c), Vector128.ConvertToInt32(x.d)), p + 8);
+    }
 
     public static float MaxLane(PortableLanes x)
     {

@@ -8,12 +8,14 @@ public sealed unsafe partial class Cpu<V>
     // Taps of a weight gradient summed at once: the addresses, not the sums, run out of registers first.
     static int TileTaps => Math.Min(9, V.Accumulators);
 
-    void CorrelateDepthwise(Tensor from, Tensor weight, Tensor to, Correlation plan)
+    void CorrelateDepthwise(Tensor from, Tensor weight, Tensor to, Correlation plan, Tensor? moments)
     {
         using var packed = PackDepthwise(weight, plan);
         var s = to.Shape;
         int blocks = CpuLayout.Blocks(s.Channels), phaseRows = (s.Height + plan.Spread - 1) / plan.Spread;
         int bandRows = plan.Frame.RowsWithin(DepthwiseFloats, 1);
+        using var partials = moments is null ? null : New(BandMoments.Partials(s, bandRows));
+        var sums = partials is null ? default : new BandMoments(to, Of(partials), bandRows);
         workers.Run(s.Images * blocks, (tile, worker) =>
         {
             int image = tile / blocks, block = tile % blocks;
@@ -23,21 +25,33 @@ public sealed unsafe partial class Cpu<V>
                 float* weights = Of(packed);
                 foreach (var phase in plan.Phases)
                 {
-                    DepthwiseBand(band, weights + block * phase.Taps.Length * 16, to, tile, plan.Spread, phase);
+                    DepthwiseBand(band, weights + block * phase.Taps.Length * 16, to, tile, plan.Spread, phase, from.Shape.Width * plan.Frame.Step);
                     weights += blocks * phase.Taps.Length * 16;
                 }
+                if (partials is not null) sums.Add(image, block, first);
             }
         });
+        Join(sums, moments);
     }
 
-    static void DepthwiseBand(InputBand band, float* weights, Tensor to, int plane, int spread, Phase phase)
+    /// While a row is computed, the input and output rows one band on are asked for: copying a band and computing it take
+    /// turns, and memory would rest in every second of them.
+    static void DepthwiseBand(InputBand band, float* weights, Tensor to, int plane, int spread, Phase phase, int inputsAhead)
     {
         var s = to.Shape;
         int rows = Math.Min(band.Rows, (s.Height - phase.Row + spread - 1) / spread - band.First), columns = (s.Width - phase.Column + spread - 1) / spread;
         float* y = Of(to) + (((long)plane * s.Height + band.First * spread + phase.Row) * s.Width + phase.Column) * 16;
         fixed (int* offsets = phase.Offsets)
             for (int row = 0; row < rows; row++)
-                DepthwiseRow((float*)band.Pixels + row * band.RowFloats, offsets, weights, phase.Taps.Length, y + (long)row * spread * s.Width * 16, spread * 16, columns);
+            {
+                float* result = y + (long)row * spread * s.Width * 16;
+                if (phase is { Row: 0, Column: 0 })
+                {
+                    Lanes.Prefetch((float*)band.Next + (long)row * inputsAhead * 16, inputsAhead);
+                    Lanes.Prefetch(result + (long)band.Rows * spread * s.Width * 16, spread * s.Width);
+                }
+                DepthwiseRow((float*)band.Pixels + row * band.RowFloats, offsets, weights, phase.Taps.Length, result, spread * 16, columns);
+            }
     }
 
     /// [phases][blocks][taps][16], zero past the last channel.
@@ -76,12 +90,19 @@ public sealed unsafe partial class Cpu<V>
         var s = dy.Shape;
         float* gradient = Of(dy) + ((long)image * CpuLayout.Blocks(s.Channels) + block) * s.Height * s.Width * 16;
         int bandRows = plan.Frame.RowsWithin(DepthwiseFloats, 1);
+        int inputsAhead = x.Shape.Width * plan.Frame.Step;
         fixed (int* offsets = plan.Phases[0].Offsets)
             for (int first = 0; first < s.Height; first += bandRows)
             {
                 int rows = Math.Min(bandRows, s.Height - first);
                 var band = Band(x, image, 1, block, 1, plan.Frame, first, rows, worker);
-                DepthwiseTaps((float*)band.Pixels, band.RowFloats, offsets, gradient + (long)first * s.Width * 16, rows, s.Width, plan.Phases[0].Taps.Length, sums);
+                for (int row = 0; row < rows; row++)
+                {
+                    float* from = gradient + (long)(first + row) * s.Width * 16;
+                    Lanes.Prefetch((float*)band.Next + (long)row * inputsAhead * 16, inputsAhead);
+                    Lanes.Prefetch(from + (long)rows * s.Width * 16, s.Width);
+                    DepthwiseTaps((float*)band.Pixels + row * band.RowFloats, band.RowFloats, offsets, from, 1, s.Width, plan.Phases[0].Taps.Length, sums);
+                }
             }
     }
 }

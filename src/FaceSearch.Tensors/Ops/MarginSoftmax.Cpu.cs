@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace FaceSearch.Tensors;
 
 public sealed unsafe partial class Cpu<V>
@@ -17,7 +19,7 @@ public sealed unsafe partial class Cpu<V>
             {
                 var tile = new MarginTile(tiling, t, Of(centres), scratch);
                 bool finite = tile.InverseLengths(inverses);
-                tile.ComputeLogits(Of(rowStrips), inverses, margin.FalseScale);
+                tile.ComputeLogits(Of(rowStrips), inverses, margin.FalseScale, rows.Kept);
                 tile.Exclude(labels, Of(rows.Cosines));
                 tile.AddToLogSums(most, sum);
                 // The vectors' Max drops a NaN: a broken centre must still show in the loss.
@@ -45,13 +47,14 @@ public sealed unsafe partial class Cpu<V>
         return total;
     }
 
-    internal override void MarginSoftmaxBackward(Tensor unit, Tensor centres, int[] labels, Margin margin, MarginRows rows, Tensor dLoss, Tensor? dUnit, Tensor? dCentres)
+    internal override void MarginSoftmaxBackward(Tensor unit, Tensor centres, int[] labels, Margin margin, MarginRows rows, Tensor dLoss, Tensor? dUnit, Tensor? dCentres, CentreUpdate? update)
     {
         var tiling = MarginTiling.Of(unit, centres);
-        using Tensor rowStrips = New(tiling.Strips), columnStrips = New(tiling.Strips), rowGradients = New(tiling.RowGradients);
-        using var partials = dUnit is null ? null : New(tiling.Partials);
-        Panels.PackTransposed(Of(unit), tiling.Batch, tiling.Dimension, Of(rowStrips));
+        using Tensor columnStrips = New(tiling.Strips), rowGradients = New(tiling.RowGradients);
+        using Tensor? rowStrips = rows.Kept is null ? New(tiling.Strips) : null, partials = dUnit is null ? null : New(tiling.Partials);
+        if (rowStrips is not null) Panels.PackTransposed(Of(unit), tiling.Batch, tiling.Dimension, Of(rowStrips));
         Panels.Pack(Of(unit), tiling.Batch, tiling.Dimension, tiling.Dimension, Of(columnStrips), tiling.PaddedBatch);
+        var target = new CentreTarget(dCentres, update);
         float* logSums = Of(rowGradients), weights = logSums + tiling.PaddedBatch, trueGradients = weights + tiling.PaddedBatch;
         PrepareRows(tiling, labels, margin, rows, Of(dLoss)[0] / Counted(labels), Of(rowGradients));
         workers.Run(tiling.Groups, (group, worker) =>
@@ -63,12 +66,13 @@ public sealed unsafe partial class Cpu<V>
             for (int t = tiling.FirstTile(group); t < tiling.FirstTile(group + 1); t++)
             {
                 var tile = new MarginTile(tiling, t, Of(centres), scratch);
-                tile.InverseLengths(inverses);
-                tile.ComputeLogits(Of(rowStrips), inverses, margin.FalseScale);
+                tile.PackCentres(inverses);
+                if (rowStrips is null) tile.Restore(rows.Kept!, margin.FalseScale);
+                else tile.ComputeLogits(Of(rowStrips), inverses, margin.FalseScale, null);
                 tile.Exclude(labels, null);
                 tile.ToGradients(labels, logSums, weights, trueGradients, Of(rows.Cosines), inverses, margin.FalseScale, along);
-                if (partial is not null) tile.AddToRows(partial);
-                if (dCentres is not null) tile.WriteCentres(Of(columnStrips), along, inverses, Of(dCentres));
+                if (partial is not null) tile.AddToRows(partial, target.Changes);
+                if (target.IsNeeded) tile.FinishCentres(Of(columnStrips), along, inverses, target);
             }
         });
         if (dUnit is not null) SumPartials(tiling, Of(partials!), dUnit);
@@ -89,16 +93,25 @@ public sealed unsafe partial class Cpu<V>
         }
     }
 
-    void SumPartials(MarginTiling tiling, float* partials, Tensor dUnit) => ForRows(dUnit.Shape, b =>
+    /// dUnit = the groups' partials, added in order; one strip of columns at a time, as they lie.
+    void SumPartials(MarginTiling tiling, float* partials, Tensor dUnit) => workers.Run(tiling.PaddedDimension / Panels.Width, (strip, _) =>
     {
-        for (int k = 0; k < tiling.Dimension; k += 16)
-        {
-            long at = (long)(k / Panels.Width * Panels.Width) * tiling.PaddedBatch + b * Panels.Width + k % Panels.Width;
-            V sum = V.Load(partials + at);
-            for (int g = 1; g < tiling.Groups; g++) sum += V.Load(partials + at + (long)g * tiling.PaddedDimension * tiling.PaddedBatch);
-            Lanes.StorePart(sum, Of(dUnit) + (long)b * tiling.Dimension + k, tiling.Dimension - k);
-        }
+        int column = strip * Panels.Width, columns = tiling.Dimension - column;
+        for (int b = 0; b < tiling.Batch; b++)
+            for (int k = 0; k < Math.Min(Panels.Width, columns); k += 16)
+            {
+                V sum = SumGroups(tiling, partials + (long)column * tiling.PaddedBatch + b * Panels.Width + k);
+                Lanes.StorePart(sum, Of(dUnit) + (long)b * tiling.Dimension + column + k, columns - k);
+            }
     });
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    static V SumGroups(MarginTiling tiling, float* first)
+    {
+        V sum = V.Load(first);
+        for (int g = 1; g < tiling.Groups; g++) sum += V.Load(first += (long)tiling.PaddedDimension * tiling.PaddedBatch);
+        return sum;
+    }
 
     static int Counted(int[] labels) => Math.Max(1, labels.Count(label => label >= 0));
 }

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics.X86;
 
 namespace FaceSearch.Tensors;
 
@@ -13,17 +14,17 @@ public sealed unsafe partial class Cpu<V>
         public static int Width { [MethodImpl(MethodImplOptions.AggressiveInlining)] get => V.Accumulators >= 16 ? 32 : 16; }
         public static int Rows { [MethodImpl(MethodImplOptions.AggressiveInlining)] get => V.Accumulators >= 16 ? 8 : V.Accumulators >= 4 ? 4 : 2; }
 
-        /// c [Rows, Width] += a [Rows, depth] · b [depth, Width]. Element (i, k) of a is a[i·row + k·column].
+        /// c [Rows, Width] = a [Rows, depth] · b [depth, Width], or c += where asked. Element (i, k) of a is a[i·row + k·column].
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public static void AddProduct(int depth, float* a, long row, long column, float* b, float* c, long stride)
+        public static void Product(int depth, float* a, long row, long column, float* b, float* c, long stride, bool add)
         {
-            if (V.Accumulators >= 16) AddProduct8x2(depth, a, row, column, b, c, stride);
-            else if (V.Accumulators >= 4) AddProduct4x1(depth, a, row, column, b, c, stride);
-            else AddProduct2x1(depth, a, row, column, b, c, stride);
+            if (V.Accumulators >= 16) Product8x2(depth, a, row, column, b, c, stride, add);
+            else if (V.Accumulators >= 4) Product4x1(depth, a, row, column, b, c, stride, add);
+            else Product2x1(depth, a, row, column, b, c, stride, add);
         }
 
         [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
-        static void AddProduct8x2(int depth, float* a, long row, long column, float* b, float* c, long stride)
+        static void Product8x2(int depth, float* a, long row, long column, float* b, float* c, long stride, bool add)
         {
             float* a1 = a + row, a2 = a1 + row, a3 = a2 + row, a4 = a3 + row, a5 = a4 + row, a6 = a5 + row, a7 = a6 + row;
             V c00 = V.Zero, c01 = V.Zero, c10 = V.Zero, c11 = V.Zero, c20 = V.Zero, c21 = V.Zero, c30 = V.Zero, c31 = V.Zero;
@@ -40,12 +41,12 @@ public sealed unsafe partial class Cpu<V>
                 c60 = V.Fma(t, b0, c60); c61 = V.Fma(t, b1, c61); t = V.Create(a7[k]);
                 c70 = V.Fma(t, b0, c70); c71 = V.Fma(t, b1, c71);
             }
-            Add(c00, c01, c); Add(c10, c11, c += stride); Add(c20, c21, c += stride); Add(c30, c31, c += stride);
-            Add(c40, c41, c += stride); Add(c50, c51, c += stride); Add(c60, c61, c += stride); Add(c70, c71, c + stride);
+            Put(c00, c01, c, add); Put(c10, c11, c += stride, add); Put(c20, c21, c += stride, add); Put(c30, c31, c += stride, add);
+            Put(c40, c41, c += stride, add); Put(c50, c51, c += stride, add); Put(c60, c61, c += stride, add); Put(c70, c71, c + stride, add);
         }
 
         [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
-        static void AddProduct4x1(int depth, float* a, long row, long column, float* b, float* c, long stride)
+        static void Product4x1(int depth, float* a, long row, long column, float* b, float* c, long stride, bool add)
         {
             float* a1 = a + row, a2 = a1 + row, a3 = a2 + row;
             V c0 = V.Zero, c1 = V.Zero, c2 = V.Zero, c3 = V.Zero;
@@ -57,14 +58,14 @@ public sealed unsafe partial class Cpu<V>
                 c2 = V.Fma(V.Create(a2[k]), v, c2);
                 c3 = V.Fma(V.Create(a3[k]), v, c3);
             }
-            Add(c0, c);
-            Add(c1, c += stride);
-            Add(c2, c += stride);
-            Add(c3, c + stride);
+            Put(c0, c, add);
+            Put(c1, c += stride, add);
+            Put(c2, c += stride, add);
+            Put(c3, c + stride, add);
         }
 
         [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
-        static void AddProduct2x1(int depth, float* a, long row, long column, float* b, float* c, long stride)
+        static void Product2x1(int depth, float* a, long row, long column, float* b, float* c, long stride, bool add)
         {
             V c0 = V.Zero, c1 = V.Zero;
             for (long k = 0; depth > 0; depth--, k += column, b += 16)
@@ -73,18 +74,26 @@ public sealed unsafe partial class Cpu<V>
                 c0 = V.Fma(V.Create(a[k]), v, c0);
                 c1 = V.Fma(V.Create(a[row + k]), v, c1);
             }
-            Add(c0, c);
-            Add(c1, c + stride);
+            Put(c0, c, add);
+            Put(c1, c + stride, add);
         }
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        static void Add(V v, float* c) => V.Store(V.Load(c) + v, c);
+        static void Put(V v, float* c, bool add) => V.Store(add ? V.Load(c) + v : v, c);
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        static void Add(V v, V w, float* c)
+        static void Put(V v, V w, float* c, bool add)
         {
-            Add(v, c);
-            Add(w, c + 16);
+            Put(v, c, add);
+            Put(w, c + 16, add);
+        }
+
+        /// Asks for memory that will be read soon; only a hint.
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static void Prefetch(float* from, long floats)
+        {
+            if (!Sse.IsSupported) return;
+            for (long i = 0; i < floats; i += 16) Sse.Prefetch1(from + i);
         }
 
         /// Rows of a matrix → strips [⌈columns/Width⌉][height][Width], zeros past the last column.

@@ -2,6 +2,8 @@ namespace FaceSearch.Tensors;
 
 public sealed partial class Reference
 {
+    private protected override bool RoundsCosines => false;
+
     internal override void MarginSoftmax(Tensor unit, Tensor centres, int[] labels, Margin margin, MarginRows rows, Tensor loss)
     {
         double sum = 0;
@@ -21,8 +23,15 @@ public sealed partial class Reference
         Of(loss)[0] = sum / Math.Max(1, labels.Count(label => label >= 0));
     }
 
-    internal override void MarginSoftmaxBackward(Tensor unit, Tensor centres, int[] labels, Margin margin, MarginRows rows, Tensor dLoss, Tensor? dUnit, Tensor? dCentres)
+    internal override void MarginSoftmaxBackward(Tensor unit, Tensor centres, int[] labels, Margin margin, MarginRows rows, Tensor dLoss, Tensor? dUnit, Tensor? dCentres, CentreUpdate? update)
     {
+        if (update is not null)
+        {
+            using Tensor gradient = New(centres.Shape), velocity = update.Velocity is null ? Parameter("velocity", centres.Shape) : New(Shape.Of(1));
+            MarginSoftmaxBackward(unit, centres, labels, margin, rows, dLoss, dUnit, gradient, null);
+            SgdStep(centres, gradient, update.Velocity ?? velocity, update.Rule);
+            return;
+        }
         if (dUnit is not null) Of(dUnit).Clear();
         if (dCentres is not null) Of(dCentres).Clear();
         double share = Of(dLoss)[0] / Math.Max(1, labels.Count(label => label >= 0));

@@ -1,14 +1,27 @@
 namespace FaceSearch.Tensors;
 
-/// What the forward pass keeps of each row: the cosine to its own class [B] and the log-sum-exp of the other classes' logits [B].
-readonly record struct MarginRows(Tensor Cosines, Tensor FalseLogSums);
+/// <summary>
+/// A step of <see cref="Device.Sgd"/> that the backward pass takes on the centres itself, tile by tile, so that their
+/// gradient never exists. Without a velocity there is no momentum.
+/// </summary>
+public sealed record CentreUpdate(Tensor? Velocity, float Rate, float Momentum, bool Nesterov, float WeightDecay)
+{
+    internal SgdRule Rule => new(Rate, Momentum, Nesterov, WeightDecay);
+}
+
+/// What the forward pass keeps of each row: the cosine to its own class [B] and the log-sum-exp of the other classes' logits [B];
+/// and of each class the cosines to all rows in 16 bits, or null.
+readonly record struct MarginRows(Tensor Cosines, Tensor FalseLogSums, Tensor? Kept);
 
 public abstract partial class Device
 {
     /// loss [1] and rows, from unit embeddings [B, d] and centres [C, d] of any length.
     internal abstract void MarginSoftmax(Tensor unit, Tensor centres, int[] labels, Margin margin, MarginRows rows, Tensor loss);
-    /// Gradients by the unit embeddings and by the centres; null where none is needed.
-    internal abstract void MarginSoftmaxBackward(Tensor unit, Tensor centres, int[] labels, Margin margin, MarginRows rows, Tensor dLoss, Tensor? dUnit, Tensor? dCentres);
+    /// Gradients by the unit embeddings and by the centres, null where none is needed; or the update of the centres.
+    internal abstract void MarginSoftmaxBackward(Tensor unit, Tensor centres, int[] labels, Margin margin, MarginRows rows, Tensor dLoss, Tensor? dUnit, Tensor? dCentres, CentreUpdate? update);
+    /// Whether the backward pass may take cosines rounded to 16 bits.
+    private protected virtual bool RoundsCosines => true;
+    internal bool Keeps(MarginTiling tiling) => RoundsCosines && tiling.CanKeep;
 }
 
 public static partial class Ops
@@ -16,34 +29,61 @@ public static partial class Ops
     /// <summary>
     /// Mean cross-entropy [1] of margin logits over the rows whose label is not −1 (0 when there is none).
     /// Embeddings [B, d] and centres [C, d] are divided by their lengths here; a row of zeros has cosine 0 to everything
-    /// and gradient 0. Only the B×C cosines of one tile of classes exist at a time: the forward pass keeps two numbers a
-    /// row, the backward pass computes the cosines again, so memory beyond the operands does not grow with C.
+    /// and gradient 0. Only the B×C logits of one tile of classes exist at a time.
     /// With g = ∂L/∂cos: dx̂ = Σ g·ŵ, dw = (Σ g·x̂ − (Σ g·cos)·ŵ)/‖w‖.
+    ///
+    /// For the backward pass the cosines are kept as 16-bit multiples of 1/32767 while that takes no more than
+    /// <see cref="MarginTiling.MostKeptBytes"/>: a logit is then off by at most scale·2⁻¹⁶, a probability by that share of
+    /// itself (0.1 % at a scale of 64), and as they err independently, the whole gradient by 2 to 4·10⁻⁴ of its length; the
+    /// loss is not touched. Above, or where <paramref name="recompute"/> asks, they are computed again: a third more work,
+    /// memory beyond the operands that does not grow with C, gradients to the precision of floats. Half floats would be too
+    /// coarse for a scale of 64: a cosine near 1 has 11 bits there, near 0 more than it needs.
+    ///
+    /// With <paramref name="update"/> the backward pass moves the centres instead of leaving their gradient.
     /// </summary>
-    public static Tensor MarginSoftmax(this Tensor embeddings, Tensor centres, int[] labels, Margin margin)
+    public static Tensor MarginSoftmax(this Tensor embeddings, Tensor centres, int[] labels, Margin margin, bool recompute = false, CentreUpdate? update = null)
     {
         Check.Rank(embeddings, 2);
         Check.Shape(centres, Shape.Of(centres.Shape.Rows, embeddings.Shape.Cols));
         Check.SameDevice(embeddings, centres);
-        int batch = embeddings.Shape.Rows, classes = centres.Shape.Rows;
-        Check.That(labels.Length == batch, $"labels must be one for each of the {batch} embeddings but there are {labels.Length}");
-        int wrong = Array.FindIndex(labels, label => label < -1 || label >= classes);
-        Check.That(wrong < 0, $"labels[{wrong}] is {(wrong < 0 ? 0 : labels[wrong])} but there are {classes} classes; expected 0 to {classes - 1}, or -1 to ignore the row");
+        CheckLabels(labels, embeddings.Shape.Rows, centres.Shape.Rows);
         Check.That(margin is { TrueScale: > 0, FalseScale: > 0 }, $"both scales must be positive but margin is {margin}");
+        if (update is not null) CheckUpdate(update, centres);
 
         var unit = embeddings.Normalize();
-        Tensor loss = unit.Like(Shape.Of(1));
-        var rows = new MarginRows(unit.Like(Shape.Of(batch)), unit.Like(Shape.Of(batch)));
         var device = unit.Device;
+        var tiling = MarginTiling.Of(unit, centres);
+        bool backward = unit.Tape is { Records: true } && (unit.NeedsGradient || centres.NeedsGradient);
+        Tensor loss = unit.Like(Shape.Of(1));
+        var kept = backward && !recompute && device.Keeps(tiling) ? unit.Like(tiling.Kept) : null;
+        var rows = new MarginRows(unit.Like(Shape.Of(tiling.Batch)), unit.Like(Shape.Of(tiling.Batch)), kept);
         device.MarginSoftmax(unit, centres, labels, margin, rows, loss);
-        long macs = (long)batch * classes * unit.Shape.Cols;
-        return loss.From("margin softmax", Cost.OfMacs(macs, unit, centres), Cost.OfMacs(3 * macs, unit, centres, unit, centres), [unit, centres], dLoss =>
+        long macs = (long)tiling.Batch * tiling.Classes * tiling.Dimension;
+        var again = recompute || !tiling.CanKeep ? Cost.OfMacs(macs, unit, centres) : default;
+        return loss.From("margin softmax", Cost.OfMacs(macs, unit, centres), Cost.OfMacs(2 * macs, unit, centres, unit, centres) + again, [unit, centres], dLoss =>
         {
-            Tensor? dUnit = unit.NeedsGradient ? unit.Like() : null, dCentres = centres.NeedsGradient ? centres.Like() : null;
-            device.MarginSoftmaxBackward(unit, centres, labels, margin, rows, dLoss, dUnit, dCentres);
+            Tensor? dUnit = unit.NeedsGradient ? unit.Like() : null, dCentres = centres.NeedsGradient && update is null ? centres.Like() : null;
+            device.MarginSoftmaxBackward(unit, centres, labels, margin, rows, dLoss, dUnit, dCentres, update);
+            kept?.Dispose();
             if (dUnit is not null) unit.Accumulate(dUnit);
             if (dCentres is not null) centres.Accumulate(dCentres);
         });
+    }
+
+    static void CheckLabels(int[] labels, int batch, int classes)
+    {
+        const string op = nameof(MarginSoftmax);
+        Check.That(labels.Length == batch, $"labels must be one for each of the {batch} embeddings but there are {labels.Length}", op);
+        int wrong = Array.FindIndex(labels, label => label < -1 || label >= classes);
+        Check.That(wrong < 0, $"labels[{wrong}] is {(wrong < 0 ? 0 : labels[wrong])} but there are {classes} classes; expected 0 to {classes - 1}, or -1 to ignore the row", op);
+    }
+
+    static void CheckUpdate(CentreUpdate update, Tensor centres)
+    {
+        const string op = nameof(MarginSoftmax);
+        Check.That(centres.NeedsGradient, "an update is given for centres that are frozen", op);
+        if (update.Velocity is { } velocity) Check.Shape(velocity, centres.Shape, op);
+        else Check.That(update.Momentum == 0, $"an update with momentum {update.Momentum} needs a velocity", op);
     }
 }
 
@@ -55,10 +95,10 @@ public sealed partial class Meter
         using Tensor rowStrips = New(tiling.Strips), logSums = New(tiling.LogSums);
     }
 
-    internal override void MarginSoftmaxBackward(Tensor unit, Tensor centres, int[] labels, Margin margin, MarginRows rows, Tensor dLoss, Tensor? dUnit, Tensor? dCentres)
+    internal override void MarginSoftmaxBackward(Tensor unit, Tensor centres, int[] labels, Margin margin, MarginRows rows, Tensor dLoss, Tensor? dUnit, Tensor? dCentres, CentreUpdate? update)
     {
         var tiling = MarginTiling.Of(unit, centres);
-        using Tensor rowStrips = New(tiling.Strips), columnStrips = New(tiling.Strips), rowGradients = New(tiling.RowGradients);
-        using var partials = dUnit is null ? null : New(tiling.Partials);
+        using Tensor columnStrips = New(tiling.Strips), rowGradients = New(tiling.RowGradients);
+        using Tensor? rowStrips = rows.Kept is null ? New(tiling.Strips) : null, partials = dUnit is null ? null : New(tiling.Partials);
     }
 }

@@ -42,8 +42,75 @@ public class MarginSoftmaxTests
         using var device = TestDevice.Open(instructionSet, threads);
         foreach (var (batch, dimension, classes) in new[] { (1, 7, 2), (3, 16, 15), (17, 33, 64), (64, 128, 65), (17, 7, 130), (64, 33, 1000), (3, 128, 1000), (33, 64, 128) })
             foreach (var margin in new[] { ArcFace, Paper, Paper with { StraightThrough = true } })
-                Expect.SameAsReference(device, x => x[0].MarginSoftmax(x[1], Labels(batch, classes, dimension), margin),
+                Expect.SameAsReference(device, x => x[0].MarginSoftmax(x[1], Labels(batch, classes, dimension), margin, recompute: true),
                     [Shape.Of(batch, dimension), Shape.Of(classes, dimension)], terms: dimension, slack: Slack(margin));
+    }
+
+    /// A kept cosine is off by up to 2⁻¹⁶, so a probability by up to that times the scale, of itself; the loss is not touched.
+    /// An element may be off as if all probabilities erred together; the whole gradient by the root mean square, √3 times less.
+    [Theory, EveryDevice]
+    public void KeptCosinesMatchReference(string instructionSet, int threads)
+    {
+        using var reference = new Reference();
+        using var device = TestDevice.Open(instructionSet, threads);
+        foreach (var (batch, dimension, classes) in new[] { (1, 7, 2), (3, 16, 15), (17, 33, 64), (64, 128, 65), (17, 7, 130), (64, 33, 1000), (33, 64, 128), (128, 256, 2000) })
+            foreach (var margin in new[] { ArcFace, Paper, Paper with { StraightThrough = true } })
+            {
+                Shape[] shapes = [Shape.Of(batch, dimension), Shape.Of(classes, dimension)];
+                float[][] values = [Expect.Normal(shapes[0], 0), Expect.Normal(shapes[1], 1)];
+                Tensor Op(Tensor[] x) => x[0].MarginSoftmax(x[1], Labels(batch, classes, dimension), margin);
+                float[][] expected = Expect.Run(reference, Op, shapes, values), actual = Expect.Run(device, Op, shapes, values);
+                Assert.Equal(expected[0][0], actual[0][0], 1e-6 * Math.Abs(expected[0][0]));
+                for (int i = 1; i < 3; i++)
+                {
+                    Expect.Close(expected[i], actual[i], margin.FalseScale * Math.Pow(2, -16), $"gradient {i - 1} of {batch}, {dimension}, {classes} on {device.Name}");
+                    double error = expected[i].Zip(actual[i], (e, a) => Square(e - a)).Sum(), length = expected[i].Sum(e => Square(e));
+                    if (classes >= 1000) Assert.True(error <= Square(margin.FalseScale * Math.Pow(2, -16)) / 3 * length, $"gradient {i - 1} of {batch}, {dimension}, {classes}: relative error {Math.Sqrt(error / length):E1}");
+                }
+            }
+        static double Square(double v) => v * v;
+    }
+
+    static readonly (bool Velocity, float Momentum, bool Nesterov)[] Rules = [(false, 0, false), (true, 0, false), (true, 0.9f, false), (true, 0.9f, true)];
+
+    /// Two steps of the centres: centres, velocity (if any) and the embeddings' gradient after the second.
+    static float[][] Steps(Device device, Shape[] shapes, (bool Velocity, float Momentum, bool Nesterov) rule, bool dense)
+    {
+        const float rate = 0.1f, weightDecay = 0.01f;
+        Tensor x = device.Parameter("x", shapes[0]), centres = device.Parameter("centres", shapes[1]), velocity = device.Parameter("velocity", shapes[1], frozen: true);
+        device.Write(x, Expect.Normal(shapes[0], 0));
+        device.Write(centres, Expect.Normal(shapes[1], 1));
+        float[] gradient = [];
+        for (int step = 0; step < 2; step++)
+        {
+            using var tape = new Tape(device);
+            var update = new CentreUpdate(rule.Velocity ? velocity : null, rate, rule.Momentum, rule.Nesterov, weightDecay);
+            tape.Backward(tape.Input(shapes[0], new float[shapes[0].Count]).Add(x).MarginSoftmax(centres, Labels(shapes[0].Rows, shapes[1].Rows), Combined, recompute: true, dense ? null : update));
+            Assert.Equal(dense, centres.Gradient is not null);
+            if (dense) device.Sgd(centres, centres.Gradient!, velocity, rate, rule.Momentum, rule.Nesterov, weightDecay);
+            gradient = x.Gradient!.ToArray();
+            x.DropGradient();
+            centres.DropGradient();
+        }
+        return [centres.ToArray(), rule.Velocity ? velocity.ToArray() : [0], gradient];
+    }
+
+    static readonly Shape[][] UpdateShapes = [.. new[] { (1, 7, 2), (17, 33, 65), (3, 64, 128), (20, 128, 600) }.Select(s => new[] { Shape.Of(s.Item1, s.Item2), Shape.Of(s.Item3, s.Item2) })];
+
+    [Theory, EveryDevice]
+    public void UpdatingIsTheGradientThenSgd(string instructionSet, int threads)
+    {
+        using var reference = new Reference();
+        using var device = TestDevice.Open(instructionSet, threads);
+        foreach (var shapes in UpdateShapes)
+            foreach (var rule in Rules)
+            {
+                var expected = Steps(reference, shapes, rule, dense: true);
+                // The reference to a float's last bit; a float's gradient as in MatchesReference, made larger by the second step.
+                foreach (var (tested, bound) in new[] { ((Device)reference, 1e-7), (device, 4 * Slack(Combined) * Math.Pow(2, -24) * (8 + 4 * Math.Sqrt(shapes[0].Cols))) })
+                    foreach (var (e, a) in expected.Zip(Steps(tested, shapes, rule, dense: false)))
+                        Expect.Close(e, a, bound, $"{rule} {shapes[0]} {shapes[1]} on {tested.Name}");
+            }
     }
 
     [Theory, EveryDevice]
@@ -74,7 +141,7 @@ public class MarginSoftmaxTests
             Array.Clear(values, (input == 0 ? 1 : 66) * dimension, dimension);
             return values;
         }
-        Tensor Op(Tensor[] x) => x[0].MarginSoftmax(x[1], [66, 2, 69], Paper);
+        Tensor Op(Tensor[] x) => x[0].MarginSoftmax(x[1], [66, 2, 69], Paper, recompute: true);
         Expect.SameAsReference(device, Op, shapes, terms: dimension, slack: Slack(Paper), prepare: Zero);
         var run = Expect.Run(device, Op, shapes, [Zero(0, Expect.Normal(shapes[0], 0)), Zero(1, Expect.Normal(shapes[1], 1))]);
         Assert.All(run[1][dimension..(2 * dimension)], g => Assert.Equal(0, g));
@@ -86,7 +153,7 @@ public class MarginSoftmaxTests
     public void KeepsTheGradientOfARowThatIsAlmostRight(string instructionSet, int threads)
     {
         using var device = TestDevice.Open(instructionSet, threads);
-        Expect.SameAsReference(device, x => x[0].MarginSoftmax(x[1], [0], CosFace), [Shape.Of(1, 16), Shape.Of(9, 16)], terms: 16, slack: 2 * Slack(CosFace),
+        Expect.SameAsReference(device, x => x[0].MarginSoftmax(x[1], [0], CosFace, recompute: true), [Shape.Of(1, 16), Shape.Of(9, 16)], terms: 16, slack: 2 * Slack(CosFace),
             prepare: (i, values) => i == 0 ? Expect.Normal(Shape.Of(9, 16), 1)[..16] : values);
     }
 
@@ -137,6 +204,12 @@ public class MarginSoftmaxTests
             Assert.Equal(runs[0][i], runs[1][i]);
             Assert.Equal(runs[0][i], runs[2][i]);
         }
+        var steps = new[] { 1, 3 }.Select(threads =>
+        {
+            using var device = TestDevice.Open(instructionSet, threads);
+            return Steps(device, shapes, Rules[^1], dense: false);
+        }).ToArray();
+        for (int i = 0; i < 3; i++) Assert.Equal(steps[0][i], steps[1][i]);
     }
 
     /// At a random start the false cosines are normal with variance 1/d: E[L] ≈ ln C + s_f²/(2d) − s_t·(cos(m1·π/2 + m2) − m3).
@@ -168,27 +241,43 @@ public class MarginSoftmaxTests
     public void NeverHoldsTheLogits()
     {
         const int batch = 512, dimension = 16, classes = 20_000;
+        const long logits = 4L * batch * classes;
         using var device = Cpu.Create();
         using var meter = new Meter();
-        Assert.Equal(Peak(device), Peak(meter));
-        long logits = 4L * batch * classes;
-        Assert.True(Peak(device) < logits / 4, $"{Peak(device)} bytes beyond the centres, {logits} would hold the logits once");
+        foreach (bool recompute in new[] { true, false })
+            foreach (bool update in new[] { true, false })
+            {
+                long peak = Peak(device, recompute, update);
+                Assert.Equal(peak, Peak(meter, recompute, update));
+                long most = (recompute ? 0 : logits / 2) + (update ? 0 : CpuLayout.Bytes(Shape.Of(classes, dimension)));
+                Assert.InRange(peak, most, most + most / 8 + logits / 16);
+            }
 
-        static long Peak(Device device)
+        /// The most memory during a step beyond the centres.
+        static long Peak(Device device, bool recompute, bool update)
         {
             Shape[] shapes = [Shape.Of(batch, dimension), Shape.Of(classes, dimension)];
-            var centres = device.Parameter("centres", shapes[1]);
+            using var centres = device.Parameter("centres", shapes[1]);
             device.Write(centres, Expect.Normal(shapes[1], 1));
             using var tape = new Tape(device);
             var embeddings = tape.Input(shapes[0], Expect.Normal(shapes[0], 0));
             embeddings.NeedsGradient = true;
             device.ResetPeak();
             long before = device.LiveBytes;
-            tape.Backward(embeddings.MarginSoftmax(centres, Labels(batch, classes), Paper));
-            long peak = device.PeakBytes - before - CpuLayout.Bytes(shapes[1]);
-            centres.Dispose();
-            return peak;
+            tape.Backward(embeddings.MarginSoftmax(centres, Labels(batch, classes), Paper, recompute, update ? new(null, 0.1f, 0, false, 0) : null));
+            return device.PeakBytes - before;
         }
+    }
+
+    /// As many cosines as fit the memory for them, one class more, one row more.
+    [Fact]
+    public void AboveALimitTheCosinesAreComputedAgain()
+    {
+        var fits = new MarginTiling(512, 16, 262_144);
+        Assert.True(fits.CanKeep);
+        Assert.False((fits with { Classes = 262_145 }).CanKeep);
+        Assert.False((fits with { Batch = 513 }).CanKeep);
+        Assert.Equal(MarginTiling.MostKeptBytes, 4 * fits.Kept.Count);
     }
 
     [Theory, EveryDevice]
@@ -213,6 +302,8 @@ public class MarginSoftmaxTests
             Assert.Throws<ShapeException>(() => x.MarginSoftmax(centres, [0, 5, 1], ArcFace)).Message);
         Assert.Equal("MarginSoftmax: labels must be one for each of the 3 embeddings but there are 2",
             Assert.Throws<ShapeException>(() => x.MarginSoftmax(centres, [0, 1], ArcFace)).Message);
+        Assert.Equal("MarginSoftmax: an update with momentum 0.9 needs a velocity",
+            Assert.Throws<ShapeException>(() => x.MarginSoftmax(centres, [0, 1, 2], ArcFace, update: new(null, 0.1f, 0.9f, false, 0))).Message);
         Assert.Equal("MarginSoftmax: centres must have shape [5, 4] but its shape is [5, 3]",
             Assert.Throws<ShapeException>(() => x.MarginSoftmax(device.New(Shape.Of(5, 3)), [0, 1, 2], ArcFace)).Message);
     }

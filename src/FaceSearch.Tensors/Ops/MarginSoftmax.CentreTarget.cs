@@ -1,0 +1,70 @@
+using System.Runtime.CompilerServices;
+
+namespace FaceSearch.Tensors;
+
+public sealed unsafe partial class Cpu<V>
+{
+    /// Where the gradients of the centres go, row by row while a row is in the cache: to memory, or into a step of SGD.
+    /// A row's gradient is product + pull·w, pull what keeps it at a right angle to w.
+    readonly struct CentreTarget(Tensor? gradients, CentreUpdate? update)
+    {
+        readonly float* gradients = gradients is null ? null : Of(gradients), velocities = update?.Velocity is null ? null : Of(update.Velocity);
+        readonly bool updates = update is not null;
+        readonly SgdRule rule = update?.Rule ?? default;
+
+        public bool IsNeeded => updates || gradients is not null;
+        /// What is read and written beside the centres themselves.
+        public float* Changes => updates ? velocities : gradients;
+
+        public void Finish(float* centre, float* product, float pull, long at, int dimension)
+        {
+            if (!updates) WriteGradient(centre, product, pull, gradients + at, dimension);
+            else if (velocities is null) Update(centre, product, pull, dimension);
+            else Update(centre, product, pull, velocities + at, dimension);
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        static void WriteGradient(float* centre, float* product, float pull, float* gradient, int dimension)
+        {
+            V f = V.Create(pull);
+            int k = 0;
+            for (; k + 16 <= dimension; k += 16) V.Store(V.Fma(f, V.Load(centre + k), V.Load(product + k)), gradient + k);
+            for (; k < dimension; k++) gradient[k] = pull * centre[k] + product[k];
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        void Update(float* centre, float* product, float pull, int dimension)
+        {
+            float factor = pull + rule.WeightDecay;
+            V f = V.Create(factor), minusRate = V.Create(-rule.Rate);
+            int k = 0;
+            for (; k + 16 <= dimension; k += 16)
+            {
+                V w = V.Load(centre + k);
+                V.Store(V.Fma(minusRate, V.Fma(f, w, V.Load(product + k)), w), centre + k);
+            }
+            for (; k < dimension; k++) centre[k] -= rule.Rate * (factor * centre[k] + product[k]);
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        void Update(float* centre, float* product, float pull, float* velocity, int dimension)
+        {
+            float factor = pull + rule.WeightDecay;
+            // Nesterov's step g + momentum·v, or v = v + 0·g.
+            float ofGradient = rule.Nesterov ? 1 : 0, ofVelocity = rule.Nesterov ? rule.Momentum : 1;
+            V f = V.Create(factor), momentum = V.Create(rule.Momentum), g1 = V.Create(-rule.Rate * ofGradient), v1 = V.Create(-rule.Rate * ofVelocity);
+            int k = 0;
+            for (; k + 16 <= dimension; k += 16)
+            {
+                V w = V.Load(centre + k), g = V.Fma(f, w, V.Load(product + k)), v = V.Fma(momentum, V.Load(velocity + k), g);
+                V.Store(v, velocity + k);
+                V.Store(V.Fma(v1, v, V.Fma(g1, g, w)), centre + k);
+            }
+            for (; k < dimension; k++)
+            {
+                float g = factor * centre[k] + product[k], v = velocity[k] = rule.Momentum * velocity[k] + g;
+                centre[k] -= rule.Rate * (ofGradient * g + ofVelocity * v);
+            }
+        }
+    }
+}

@@ -1,0 +1,91 @@
+using System.Runtime.CompilerServices;
+
+namespace FaceSearch.Tensors;
+
+public sealed unsafe partial class Cpu<V>
+{
+    readonly partial struct MarginTile
+    {
+        /// 1/‖w‖ as <see cref="InverseLengths"/>, and the centres in strips [⌈d/Width⌉][TileClasses][Width].
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        public void PackCentres(float* inverses)
+        {
+            bool finite = true;
+            int strip = tiling.StripFloats(Panels.Width);
+            for (int c = 0; c < count; c++)
+            {
+                float* from = centres + c * Stride, to = strips + c * Panels.Width;
+                V squares = V.Zero, others = V.Zero;
+                for (int k = 0; k < tiling.PaddedDimension; k += 32, from += 32)
+                {
+                    V v = V.Load(from), w = V.Load(from + 16);
+                    squares = V.Fma(v, v, squares);
+                    others = V.Fma(w, w, others);
+                    V.Store(v, to);
+                    to += Panels.Width == 32 ? 16 : strip;
+                    V.Store(w, to);
+                    to += Panels.Width == 32 ? strip - 16 : strip;
+                }
+                inverses[c] = Inverse(V.Sum(squares + others), ref finite);
+            }
+        }
+
+        /// logits → (∂L/∂cos)/‖w‖, and along[c] = Σ over rows of that times cos.
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        public void ToGradients(int[] labels, float* logSums, float* weights, float* trueGradients, float* trueCosines, float* inverses, float scale, float* along)
+        {
+            for (int c = 0; c < count; c++)
+            {
+                V sum = V.Zero, inverse = V.Create(inverses[c]);
+                float* row = Row(c);
+                for (int b = 0; b < tiling.Batch; b += 16)
+                {
+                    V z = V.Load(row + b), g = Lanes.Exp(z - V.Load(logSums + b)) * (V.Load(weights + b) * inverse);
+                    sum = V.Fma(g, z, sum);
+                    V.Store(g, row + b);
+                }
+                along[c] = V.Sum(sum) / scale;
+            }
+            for (int b = 0; b < labels.Length; b++)
+            {
+                int c = labels[b] - first;
+                if ((uint)c >= (uint)count) continue;
+                float g = trueGradients[b] * inverses[c];
+                *Logit(labels[b], b) = g;
+                along[c] += g * trueCosines[b];
+            }
+        }
+
+        /// partial += gradientsᵀ · W, in strips [⌈d/Width⌉][PaddedBatch][Width]. Asks for what FinishCentres will change, if any.
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        public void AddToRows(float* partial, float* changes)
+        {
+            float* strip = strips, next = changes + (long)first * tiling.Dimension;
+            int ahead = changes is null ? 0 : MarginTiling.TileClasses * Panels.Rows * Panels.Width / tiling.PaddedBatch;
+            for (int k = 0; k < tiling.Dimension; k += Panels.Width, strip += tiling.StripFloats(Panels.Width))
+                for (int b = 0; b < tiling.Batch; b += Panels.Rows, next += ahead)
+                {
+                    Panels.Prefetch(next, ahead);
+                    Panels.Product(count, logits + b, 1, tiling.LogitStride, strip, partial + (long)k * tiling.PaddedBatch + b * Panels.Width, Panels.Width, add: true);
+                }
+        }
+
+        /// Hands each centre's dw = gradients · x̂ − along/‖w‖ · w to its gradient, or to its update.
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        public void FinishCentres(float* columnStrips, float* along, float* inverses, in CentreTarget target)
+        {
+            float* next = source + (long)MarginTiling.TileClasses * tiling.Dimension;
+            int ahead = Panels.Rows * Panels.Width;
+            for (int c = 0; c < count; c += Panels.Rows)
+            {
+                for (int k = 0; k < tiling.Dimension; k += Panels.Width, next += ahead)
+                {
+                    Panels.Prefetch(next, ahead);
+                    Panels.Product(tiling.Batch, Row(c), tiling.LogitStride, 1, columnStrips + (long)k * tiling.PaddedBatch, products + k, Stride, add: false);
+                }
+                for (int i = c; i < Math.Min(count, c + Panels.Rows); i++)
+                    target.Finish(source + (long)i * tiling.Dimension, products + (i - c) * Stride, -along[i] * inverses[i], (long)(first + i) * tiling.Dimension, tiling.Dimension);
+            }
+        }
+    }
+}

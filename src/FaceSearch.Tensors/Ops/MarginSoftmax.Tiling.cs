@@ -1,0 +1,41 @@
+namespace FaceSearch.Tensors;
+
+/// <summary>
+/// How the head is cut. Classes go in tiles, whose logits exist only in a worker's scratch memory, and tiles in groups,
+/// each of which leaves one partial result; neither depends on the number of threads. Batch and dimension are padded to
+/// the widest strip, so that memory is the same for every instruction set.
+/// </summary>
+readonly record struct MarginTiling(int Batch, int Dimension, int Classes)
+{
+    /// A tile's centres and logits stay in a core's second-level cache.
+    public const int TileClasses = 64;
+    /// Terms of a logit summed at a time: a strip of so many rows stays in the first-level cache.
+    public const int Depth = 256;
+    /// The most memory for cosines kept from the forward pass; above it the backward pass computes them again.
+    public const long MostKeptBytes = 256L << 20;
+    // Groups share the work between threads and each costs B·d floats for its part of the embeddings' gradient.
+    const int LeastTilesPerGroup = 4, MostGroups = 32;
+
+    public static MarginTiling Of(Tensor unit, Tensor centres) => new(unit.Shape.Rows, unit.Shape.Cols, centres.Shape.Rows);
+
+    public int Tiles => (Classes + TileClasses - 1) / TileClasses;
+    public int Groups => Math.Clamp(Tiles / LeastTilesPerGroup, 1, MostGroups);
+    public int PaddedBatch => (Batch + 31) / 32 * 32;
+    public int PaddedDimension => (Dimension + 31) / 32 * 32;
+    /// Sixteen floats more than the batch, lest a column of logits fall into few sets of the cache; likewise between strips.
+    public int LogitStride => PaddedBatch + 16;
+    public int StripFloats(int width) => TileClasses * width + 16;
+    public long LogitFloats => (long)TileClasses * LogitStride;
+    public long CentreFloats => (long)TileClasses * PaddedDimension;
+    /// Logits, centres in strips, a copy of a ragged tile's centres, and the products of a few of them.
+    public long ScratchFloats => LogitFloats + 3 * CentreFloats + PaddedDimension;
+
+    public Shape Strips => Shape.Of(PaddedDimension, PaddedBatch);
+    public Shape LogSums => Shape.Of(Groups, 2, PaddedBatch);
+    public Shape RowGradients => Shape.Of(3, PaddedBatch);
+    public Shape Partials => Shape.Of(Groups, PaddedDimension, PaddedBatch);
+    /// Two 16-bit cosines in the place of a float.
+    public Shape Kept => Shape.Of(Classes, PaddedBatch / 2);
+    public bool CanKeep => 2L * Classes * PaddedBatch <= MostKeptBytes;
+    public int FirstTile(int group) => (int)((long)group * Tiles / Groups);
+}
