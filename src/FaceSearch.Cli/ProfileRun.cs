@@ -14,7 +14,7 @@ sealed class ProfileRun : IDisposable
     static readonly Option<string> Instructions = new("--instructions") { Description = $"instruction set: {string.Join(", ", Cpu.InstructionSets.Select(s => s.Name))}; default: the best", HelpName = "NAME", DefaultValueFactory = _ => "" };
     static readonly Option<int> Top = new("--top") { Description = "rows of the table by shape", HelpName = "N", DefaultValueFactory = _ => 20 };
     static readonly Option<bool> Least = new("--least") { Description = "judge each op by its least time of all steps, not by its median: for a busy machine" };
-    static readonly Option<double> Peak = new("--peak") { Description = "roof in GF/s of one thread; default: measured", HelpName = "GF/s" };
+    static readonly Option<double> Peak = new("--peak") { Description = "roof in GF/s of all threads; default: measured", HelpName = "GF/s" };
     static readonly Option<double> Bandwidth = new("--bandwidth") { Description = "roof in GB/s; default: measured by copying", HelpName = "GB/s" };
     static readonly Option<string> Compare = new("--compare") { Description = "an earlier profile to compare with: its name, or its profile.csv", HelpName = "NAME", DefaultValueFactory = _ => "" };
 
@@ -58,7 +58,7 @@ sealed class ProfileRun : IDisposable
         var profiler = new Profiler();
         for (int i = 0; i < steps; i++) subject.Step(profiler);
         var after = Rates();
-        var roof = new Roof(threads * Math.Max(before.Peak, after.Peak), Math.Max(before.Bandwidth, after.Bandwidth));
+        var roof = new Roof(Math.Max(before.Peak, after.Peak), Math.Max(before.Bandwidth, after.Bandwidth));
         var profile = Profile.Of(profiler.Spans, roof, result.GetValue(Least));
 
         var title = $"{subject.Title}, {Device.Name}";
@@ -74,11 +74,11 @@ sealed class ProfileRun : IDisposable
         foreach (var file in (string[])["profile.csv", "trace.json", "roofline.svg"]) Console.WriteLine($"{Path.GetFileNameWithoutExtension(file)}: {folder.In(file)}");
     }
 
-    /// The roofs of one thread. Measured on both sides of the steps, the better holds: a busy neighbour lowers only one.
+    /// The roofs of all threads. Measured on both sides of the steps, the better holds: a busy neighbour lowers only one.
     Roof Rates()
     {
         double peak = result.GetValue(Peak), bandwidth = result.GetValue(Bandwidth);
-        var rates = new Roof(peak > 0 ? peak : MachineRates.Peak(instructions), bandwidth > 0 ? bandwidth : MachineRates.Copy());
+        var rates = new Roof(peak > 0 ? peak : MachineRates.Peak(instructions, threads), bandwidth > 0 ? bandwidth : MachineRates.Copy(threads));
         // The copy's buffers must not be collected inside a step.
         GC.Collect();
         return rates;
@@ -91,7 +91,7 @@ sealed class ProfileRun : IDisposable
             $"interrupted {profile.Interruptions:0.#} times each; {1000 * images / time:0.#} images/s"));
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"work: {work.Flops * 1e-9:0.###} GFLOP and {work.Bytes * 1e-6:0.#} MB a step = {work.Flops / time * 1e-6:0.0} GF/s and " +
             $"{work.Bytes / time * 1e-6:0.0} GB/s; tensors take at most {Device.PeakBytes / 1048576.0:0.0} MiB"));
-        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"roof: {roof.Peak:0.0} GF/s ({threads} × {roof.Peak / threads:0.0}) and {roof.Bandwidth:0.0} GB/s, meeting at {roof.Ridge:0.0} flop/B; " +
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"roof: {roof.Peak:0.0} GF/s of {threads} thread{(threads == 1 ? "" : "s")} and {roof.Bandwidth:0.0} GB/s, meeting at {roof.Ridge:0.0} flop/B; " +
             $"above 100 %: data came from a cache, or an algorithm does with fewer operations than the cost model counts"));
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"ops and gaps add up to {profile.Sum:0.000} ms by their own {(result.GetValue(Least) ? "least times" : "medians")}, " +
             $"{profile.Gap.Milliseconds:0.000} ms ({100 * profile.Gap.Share:0.0} %) of it not covered, between ops"));
