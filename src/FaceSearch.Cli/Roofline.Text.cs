@@ -60,10 +60,18 @@ sealed partial class Roofline
         foreach (var (row, i) in rows.Take(Named).Select((row, i) => (row, i)))
             Entry(line++, $"{i + 1}", ColorOf(row), row.Name, Number(row.FlopRate), Percent(row.OfRoof(profile.Roof)), Percent(row.Share));
         if (rows.Length > Named) Entry(line++, "", Other, $"{rows.Length - Named} more, without a number", "", "", Percent(rows.Skip(Named).Sum(r => r.Share)));
-        if (without.Length > 0) Entry(line, "", Other, $"not drawn, without arithmetic: {string.Join(", ", without.Select(r => r.Op).Distinct())}", "", "", Percent(without.Sum(r => r.Share)));
+        if (without.Length > 0) Entry(line, "", Other, $"{without.Length} not drawn, without flops or bytes: {Names(without)}", "", "", Percent(without.Sum(r => r.Share)));
         foreach (var (color, words, x) in new[] { (Forward, "forward", 0), (Backward, "backward", 80), (Other, "other", 168) })
             text.AppendLine(CultureInfo.InvariantCulture, $"<circle cx=\"{KeyLeft + x + 8}\" cy=\"{Height - 28}\" r=\"6\" fill=\"{color.ToHex()}\" fill-opacity=\"0.55\"/><text x=\"{KeyLeft + x + 20}\" y=\"{Height - 24}\">{words}</text>");
-        Text(KeyLeft + 2, Height - 8, "larger: more of the step; above the slope: data came from a cache", "start");
+        Text(KeyLeft + 232, Height - 24, "larger: more of the step", "start");
+        Text(KeyLeft + 2, Height - 8, "above a roof: data came from a cache, or fewer operations do than are counted", "start");
+    }
+
+    static string Names(ProfileRow[] rows)
+    {
+        const int most = 3;
+        var names = rows.Select(r => r.Op).Distinct().ToArray();
+        return string.Join(", ", names.Take(most)) + (names.Length > most ? ", …" : "");
     }
 
     void Entry(int line, string number, Color color, string name, string rate, string ofRoof, string share)

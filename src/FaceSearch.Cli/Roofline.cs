@@ -28,7 +28,7 @@ sealed partial class Roofline
         (this.profile, this.title) = (profile, title);
         var timed = profile.Rows.Where(r => r.Milliseconds > 0).ToArray();
         rows = [.. timed.Where(r => r.Work is { Flops: > 0, Bytes: > 0 })];
-        without = [.. timed.Where(r => r.Work.Flops == 0)];
+        without = [.. timed.Except(rows)];
         limits = Limits();
     }
 
@@ -76,7 +76,8 @@ sealed partial class Roofline
         double left = Math.Pow(10, limits.Left), right = Math.Pow(10, limits.Right);
         Line(left, roof.At(left), roof.Ridge, roof.Peak);
         Line(roof.Ridge, roof.Peak, right, roof.Peak);
-        Text(X(right) - 4, Y(roof.Peak) - 7, $"{Number(roof.Peak)} GF/s: multiply-adds without memory", "end");
+        text.AppendLine(CultureInfo.InvariantCulture,
+            $"<text x=\"{X(right) - 4:0.#}\" y=\"{Y(roof.Peak) - 7:0.#}\" text-anchor=\"end\" {Halo}>{Number(roof.Peak)} GF/s: multiply-adds without memory</text>");
         double slope = Math.Atan2(Y(roof.At(left)) - Y(roof.Peak), X(roof.Ridge) - X(left)) * 180 / Math.PI;
         double start = Math.Max(left, Math.Pow(10, limits.Bottom) / roof.Bandwidth) * 1.3;
         text.AppendLine(CultureInfo.InvariantCulture,

@@ -92,7 +92,7 @@ public sealed class ProfileTests : IDisposable
     [Fact]
     public void ATrainingIsProfiledOpByOp()
     {
-        var end = program.Run(["profile", "train", .. Facesearch.Tiny, .. Roofs, "--identities", "20", "--steps", "3", "--threads", "2"]).Ended(0);
+        var end = program.Run(["profile", "train", .. Facesearch.Tiny, .. Roofs, "--identities", "20", "--steps", "3", "--threads", "2", "--top", "1000"]).Ended(0);
         Assert.DoesNotContain('\u001b', end.Out);
         Assert.Matches(@"by op:\nop +direction +calls +ms/step +% step +GF/s +GB/s +flop/B +% roof +bound by +KB +faults\n", end.Out);
         Assert.Matches(@"(?m)^conv2d 3×3 +16×3×16×16→16 /2 +backward +1 +[\d.]+ ", end.Out);
