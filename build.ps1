@@ -1,4 +1,4 @@
-# The verbs of build.sh for PowerShell: ./build.ps1 search | test | build | run <arguments> | perf <case>
+# The verbs of build.sh for PowerShell: ./build.ps1 search | test | build | run <arguments> | perf <case>|all
 param([Parameter(Position = 0)][string]$Verb = 'help', [Parameter(ValueFromRemainingArguments)][string[]]$Rest = @())
 $ErrorActionPreference = 'Stop'
 Set-Location $PSScriptRoot
@@ -41,5 +41,5 @@ switch ($Verb) {
         dotnet perf/FaceSearch.Perf/bin/Release/net10.0/FaceSearch.Perf.dll @Rest
         exit $LASTEXITCODE
     }
-    default { 'usage: ./build.ps1 search | test | build | run <arguments> | perf <case>' }
+    default { 'usage: ./build.ps1 search | test | build | run <arguments> | perf <case>|all' }
 }

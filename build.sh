@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# One entry for every command: ./build.sh search | test | build | run <facesearch arguments> | perf <case> | lines
+# One entry for every command: ./build.sh search | test | build | run <facesearch arguments> | perf <case>|all | lines
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -9,7 +9,7 @@ usage() {
 ./build.sh test [options]     everything needed, then all tests; last line: N passed, N failed, N skipped
 ./build.sh build              restore and build, warnings are errors
 ./build.sh run <arguments>    any facesearch command, for example: ./build.sh run doctor
-./build.sh perf <case>        measurements; ./build.sh perf --list names them
+./build.sh perf <case>|all    measurements beside TorchSharp; ./build.sh perf --list names them, --table prints the results
 ./build.sh lines              size of the code, folder by folder
 TXT
 }

@@ -27,8 +27,11 @@ sealed class ChildProcess : IDisposable
     /// <summary>The first line the process wrote to its error stream.</summary>
     public string Complaint { get; private set; } = "";
 
+    /// <summary>The process is gone before it was asked to; the system may have taken its memory back.</summary>
+    public bool Ended { get; private set; }
+
     /// <summary>All rounds so far as one.</summary>
-    public Sample Sample => Perf.Sample.Join(rounds);
+    public Sample Sample => !Ended ? Perf.Sample.Join(rounds) : throw new InvalidOperationException($"a process ended while it was measured: {Complaint}");
 
     /// <summary>Our side of a case, warm.</summary>
     public static ChildProcess Ours(Case one, int threads) =>
@@ -53,12 +56,26 @@ sealed class ChildProcess : IDisposable
         return new(Environment.ProcessPath!, Path.GetFileNameWithoutExtension(Environment.ProcessPath) == "dotnet" ? [program, .. arguments] : arguments);
     }
 
-    /// <summary>One round of steps.</summary>
-    public Sample Measure(double seconds)
+    /// <summary>One round of steps; null if the process has ended.</summary>
+    public Sample? Measure(double seconds)
     {
         Thread.Sleep(PauseMilliseconds);
-        process.StandardInput.WriteLine(seconds.ToString(CultureInfo.InvariantCulture));
-        var answer = process.StandardOutput.ReadLine() ?? throw new InvalidOperationException($"a child process ended while it was measured: {Complaint}");
+        string? answer = null;
+        try
+        {
+            process.StandardInput.WriteLine(seconds.ToString(CultureInfo.InvariantCulture));
+            answer = process.StandardOutput.ReadLine();
+        }
+        catch (IOException)
+        {
+            // The pipe of a process that is gone: no answer.
+        }
+        if (answer is null)
+        {
+            Ended = true;
+            process.WaitForExit();
+            return null;
+        }
         var sample = Perf.Sample.Parse(answer);
         measured += sample.Milliseconds.Sum() / 1000;
         rounds.Add(sample);
@@ -68,12 +85,12 @@ sealed class ChildProcess : IDisposable
     /// <summary>A further round, unless there is enough.</summary>
     public void MeasureMore(double seconds)
     {
-        if (measured < LongEnough) Measure(seconds);
+        if (!Ended && measured < LongEnough) Measure(seconds);
     }
 
     public void Dispose()
     {
-        process.StandardInput.Close();
+        if (!Ended) process.StandardInput.Close();
         process.WaitForExit();
         process.Dispose();
     }

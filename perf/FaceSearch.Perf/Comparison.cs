@@ -7,10 +7,10 @@ static class Comparison
     // The rest is for the system and for what a form needs beyond its estimate.
     const double UsableMemory = 0.9;
 
-    public static Row Take(Case one, PerfOptions options, Peer? peer)
+    public static Row Take(Case one, PerfOptions options, bool peer)
     {
         var roof = Roof.Measure(options.Threads);
-        var forms = peer is null ? [] : Fitting(one, options);
+        var forms = peer ? Fitting(one, options.Forms(one)) : [];
         var (ours, theirs) = one.Gigabytes + forms.Sum(f => f.Gigabytes) < UsableMemory * Machine.FreeGigabytes()
             ? InTurn(one, forms, options)
             : OneByOne(one, forms, options);
@@ -18,10 +18,9 @@ static class Comparison
     }
 
     /// <summary>The forms that there is memory for; says which there is not.</summary>
-    public static PeerForm[] Fitting(Case one, PerfOptions options)
+    public static PeerForm[] Fitting(Case one, PeerForm[] wanted)
     {
         double free = UsableMemory * Machine.FreeGigabytes();
-        var wanted = options.SkipUsual ? one.Peer[1..] : one.Peer;
         foreach (var form in wanted.Where(f => f.Gigabytes > free))
             Console.Error.WriteLine($"{one.Name}: the peer's form '{form.Name}' is left out, it needs {form.Gigabytes:0.0} GB and {free:0.0} GB of memory can be used");
         return [.. wanted.Where(f => f.Gigabytes <= free)];
@@ -38,7 +37,8 @@ static class Comparison
                 if (ChildProcess.Start(Peer.Start(form, options.Threads)) is { } child) theirs[form] = child;
             for (int round = 0; round < Rounds; round++)
                 foreach (var child in theirs.Values.Prepend(ours)) child.MeasureMore(options.Seconds / Rounds);
-            return (ours.Sample, theirs.ToDictionary(t => t.Key, t => t.Value.Sample));
+            foreach (var (form, child) in theirs.Where(t => t.Value.Ended)) Lost(one, form, child);
+            return (ours.Sample, theirs.Where(t => !t.Value.Ended).ToDictionary(t => t.Key, t => t.Value.Sample));
         }
         finally
         {
@@ -53,17 +53,26 @@ static class Comparison
         var theirs = new Dictionary<PeerForm, Sample>();
         foreach (var form in forms.DefaultIfEmpty())
         {
-            using (var child = ChildProcess.Ours(one, options.Threads)) ours.Add(Alone(child));
-            if (form is null) continue;
+            using (var child = ChildProcess.Ours(one, options.Threads))
+            {
+                Alone(child);
+                ours.Add(child.Sample);
+            }
+            if (form is null || Fitting(one, [form]) is []) continue;
             using var other = ChildProcess.Start(Peer.Start(form, options.Threads));
-            if (other is not null) theirs[form] = Alone(other);
+            if (other is null) continue;
+            Alone(other);
+            if (other.Ended) Lost(one, form, other);
+            else theirs[form] = other.Sample;
         }
         return (Sample.Join(ours), theirs);
 
-        Sample Alone(ChildProcess child)
+        void Alone(ChildProcess child)
         {
             for (int round = 0; round < Rounds; round++) child.MeasureMore(options.Seconds / Rounds);
-            return child.Sample;
         }
     }
+
+    static void Lost(Case one, PeerForm form, ChildProcess child) =>
+        Console.Error.WriteLine($"{one.Name}: the peer's form '{form.Name}' ended while it was measured, perhaps for want of memory: {child.Complaint}");
 }

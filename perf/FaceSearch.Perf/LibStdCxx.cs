@@ -23,6 +23,7 @@ static class LibStdCxx
         if (system is null) return $"there is no {Library} in {string.Join(", ", Folders)}: install your system's libstdc++";
         if (File.ReadAllBytes(system).AsSpan().IndexOf(Zero(NewVersion)) >= 0) return null;
         var bytes = File.ReadAllBytes(path);
+        if (bytes.AsSpan().IndexOf(Zero(NewVersion)) < 0) return null;
         bool fits = Replace(bytes, Zero(NewFunction), Zero(OldFunction))
             & Replace(bytes, Zero(NewVersion), Zero(OldVersion))
             & Replace(bytes, Hash(NewVersion), Hash(OldVersion));

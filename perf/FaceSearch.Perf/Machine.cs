@@ -12,7 +12,10 @@ readonly record struct Roof(double Gigaflops, double ReadGigabytes, double CopyG
     public static Roof Measure(int threads)
     {
         var set = Cpu.InstructionSets.First(s => s.Supported).Name;
-        return new(MachineRates.Peak(set, threads), MachineRates.Read(threads), MachineRates.Copy(threads));
+        var roof = new Roof(MachineRates.Peak(set, threads), MachineRates.Read(threads), MachineRates.Copy(threads));
+        // What this process keeps is missing to those that it measures.
+        GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive);
+        return roof;
     }
 
     public static Roof Higher(Roof a, Roof b) => new(Math.Max(a.Gigaflops, b.Gigaflops),
@@ -36,8 +39,11 @@ static class Machine
         return double.Parse(Regex.Match(File.ReadAllText(info), @"MemAvailable:\s*(\d+) kB").Groups[1].Value, CultureInfo.InvariantCulture) * 1024e-9;
     }
 
-    /// <summary>Short hash, with + where files differ from it; empty without git.</summary>
-    public static string Commit() => Git("rev-parse --short HEAD") is { Length: > 0 } hash ? hash + (Git("status --porcelain -uno").Length > 0 ? "+" : "") : "";
+    /// <summary>Number of the first core that this process may use (Linux).</summary>
+    public static string FirstCore() => Regex.Match(File.ReadAllText("/proc/self/status"), @"Cpus_allowed_list:\s*(\d+)").Groups[1].Value;
+
+    /// <summary>Short hash, with + where files other than results differ from it; empty without git.</summary>
+    public static string Commit() => Git("rev-parse --short HEAD") is { Length: > 0 } hash ? hash + (Git("status --porcelain -uno -- . :!perf/results").Length > 0 ? "+" : "") : "";
 
     static string Processor()
     {

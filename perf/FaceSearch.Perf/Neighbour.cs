@@ -11,9 +11,9 @@ static class Neighbour
     static readonly string[] PinPaths = ["/usr/bin/taskset", "/bin/taskset"];
 
     /// <summary>`case=… alone_ms=… busy_ms=… slowdown=…` and the same of the peer's form that is fastest alone.</summary>
-    public static string Measure(Case one, PerfOptions options, Peer? peer)
+    public static string Measure(Case one, PerfOptions options, bool peer)
     {
-        PeerForm? form = peer is null ? null : Comparison.Fitting(one, options)
+        PeerForm? form = !peer ? null : Comparison.Fitting(one, options.Forms(one))
             .MinBy(f => ChildProcess.Start(Peer.Start(f, options.Threads)) is { } child ? Once(child, options.Seconds / Rounds) : double.PositiveInfinity);
         using var ours = ChildProcess.Ours(one, options.Threads);
         using var theirs = form is null ? null : ChildProcess.Start(Peer.Start(form, options.Threads));
@@ -33,7 +33,8 @@ static class Neighbour
 
         void Take(List<Sample>[] into)
         {
-            for (int side = 0; side < sides.Length; side++) into[side].Add(sides[side].Measure(options.Seconds / Rounds));
+            for (int side = 0; side < sides.Length; side++)
+                into[side].Add(sides[side].Measure(options.Seconds / Rounds) ?? throw new InvalidOperationException($"a process ended while it was measured: {sides[side].Complaint}"));
         }
 
         string Text(string prefix, int side)
@@ -45,15 +46,15 @@ static class Neighbour
 
     static double Once(ChildProcess child, double seconds)
     {
-        using (child) return Sample.Join([child.Measure(seconds)]).At(0.5);
+        using (child) return child.Measure(seconds) is { } sample ? Sample.Join([sample]).At(0.5) : double.PositiveInfinity;
     }
 
-    /// Bound to the first core where the system has taskset.
+    /// Bound to the first core that we may use, where the system has taskset.
     static Process Start()
     {
         var start = ChildProcess.Self(Verb);
         var pin = PinPaths.FirstOrDefault(File.Exists);
-        if (pin is not null) start = new(pin, ["-c", "0", start.FileName, .. start.ArgumentList]);
+        if (pin is not null) start = new(pin, ["-c", Machine.FirstCore(), start.FileName, .. start.ArgumentList]);
         start.RedirectStandardInput = true;
         return Process.Start(start)!;
     }

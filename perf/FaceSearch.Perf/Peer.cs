@@ -5,22 +5,20 @@ using System.Runtime.InteropServices;
 namespace FaceSearch.Perf;
 
 /// <summary>TorchSharp in perf/peer: built on first use, started in the forms of a case.</summary>
-sealed class Peer
+static class Peer
 {
     static readonly string Folder = Path.Combine("perf", "peer"), Output = Path.Combine(Folder, "bin", "Release", "net10.0");
     static readonly string[] Shared = [nameof(Sampler), nameof(ProcessFigures)];
     // glibc's malloc gives memory above 128 KiB back to the system at once, and each new page of it costs a fault.
     const string Tuned = "glibc.malloc.mmap_threshold=34359738368:glibc.malloc.trim_threshold=34359738368:glibc.malloc.hugetlb=1";
 
-    Peer() { }
-
-    /// <summary>Builds the peer where needed; null, having said why, where that is not possible.</summary>
-    public static Peer? Prepare()
+    /// <summary>Builds the peer where needed; false, having said why, where that is not possible.</summary>
+    public static bool Prepare()
     {
         if (!OperatingSystem.IsLinux() || RuntimeInformation.ProcessArchitecture != Architecture.X64)
             return Missing("it is set up for Linux on x64 only");
         var ready = Path.Combine(Output, ".ready");
-        if (File.Exists(ready) && Sources().All(source => File.GetLastWriteTimeUtc(source) < File.GetLastWriteTimeUtc(ready))) return new();
+        if (File.Exists(ready) && Sources().All(source => File.GetLastWriteTimeUtc(source) < File.GetLastWriteTimeUtc(ready))) return true;
         Console.Error.WriteLine("building the peer (downloads TorchSharp and libtorch on first use) …");
         var (code, log) = Run("dotnet", "build", "-c", "Release", "-v", "quiet", "--nologo", Path.Combine(Folder, "Peer.csproj"));
         if (code != 0) return Missing($"it did not build:\n{log}");
@@ -28,7 +26,7 @@ sealed class Peer
         (code, log) = Run(Path.Combine(Output, "peer"), "gemm", "m=8", "n=8", "k=8", "secs=0");
         if (code != 0) return Missing($"it does not run:\n{log}");
         File.WriteAllText(ready, "");
-        return new();
+        return true;
     }
 
     /// <summary>A process that answers the questions of a measurement.</summary>
@@ -44,10 +42,10 @@ sealed class Peer
     static IEnumerable<string> Sources() => Directory.EnumerateFiles(Folder)
         .Concat(Shared.Select(name => Path.Combine("perf", "FaceSearch.Perf", name + ".cs")));
 
-    static Peer? Missing(string why)
+    static bool Missing(string why)
     {
         Console.Error.WriteLine($"no peer, its columns stay empty: {why}");
-        return null;
+        return false;
     }
 
     static (int Code, string Log) Run(string program, params string[] arguments)

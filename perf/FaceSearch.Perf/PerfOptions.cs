@@ -15,7 +15,7 @@ sealed record PerfOptions(IReadOnlyList<Case> Cases)
           --seconds s      for each side of a case (2.4)
           --neighbour      time each case alone and beside a busy process on one core; writes no row
           --no-peer        ours alone
-          --skip-usual     leave the peer's usual form out (it needs 18 GB for a million identities)
+          --skip-usual     leave the peer's usual form out (it needs 19 GB for a million identities)
           --results path   folder of the rows (perf/results)
         """;
 
@@ -27,6 +27,9 @@ sealed record PerfOptions(IReadOnlyList<Case> Cases)
     public bool SkipUsual { get; init; }
     public bool Lists { get; init; }
     public bool Table { get; init; }
+
+    /// <summary>The forms of the peer that were asked for.</summary>
+    public PeerForm[] Forms(Case one) => SkipUsual ? one.Peer[1..] : one.Peer;
 
     /// <summary>Null and why where the words make no sense.</summary>
     public static PerfOptions? Parse(string[] words, out string complaint)
@@ -51,12 +54,7 @@ sealed record PerfOptions(IReadOnlyList<Case> Cases)
             };
             if (next is null)
             {
-                complaint = word switch
-                {
-                    "--threads" or "--seconds" or "--results" => $"{word}: '{value}' is no value for it",
-                    ['-', ..] => $"unknown option '{word}'",
-                    _ => $"unknown case '{word}'; ./build.sh perf --list names them",
-                };
+                complaint = Complaint(word, value);
                 return null;
             }
             options = next;
@@ -66,4 +64,11 @@ sealed record PerfOptions(IReadOnlyList<Case> Cases)
         complaint = "which case?";
         return null;
     }
+
+    static string Complaint(string word, string value) => word switch
+    {
+        "--threads" or "--seconds" or "--results" => $"{word}: '{value}' is no value for it",
+        ['-', ..] => $"unknown option '{word}'",
+        _ => $"unknown case '{word}'; ./build.sh perf --list names them",
+    };
 }

@@ -6,6 +6,7 @@ using FaceSearch.Tensors;
 switch (args)
 {
     case [ChildProcess.Verb, var name, var threads]:
+        ProcessFigures.GiveWayWhenMemoryIsShort();
         using (var device = Cpu.Create(int.Parse(threads)))
             Sampler.Serve(Cases.Find(name)!.Ours(device), Console.In, Console.Out);
         return 0;
@@ -13,6 +14,9 @@ switch (args)
         return Neighbour.Spin();
     case ["micro", .. var filter]:
         return MicroBenchmarks.Run(filter);
+    case ["--help" or "-h"]:
+        Console.WriteLine(PerfOptions.Usage);
+        return 0;
 }
 if (PerfOptions.Parse(args, out var complaint) is not { } options)
 {
@@ -29,16 +33,23 @@ if (options.Table)
     Console.Write(Table.Markdown(Results.Read(options.Results)));
     return 0;
 }
-var peer = options.Peer ? Peer.Prepare() : null;
+bool peer = options.Peer && Peer.Prepare();
+int failed = 0;
 foreach (var one in options.Cases)
-{
-    if (options.Neighbour)
+    try
     {
-        Console.WriteLine(Neighbour.Measure(one, options, peer));
-        continue;
+        Console.WriteLine(options.Neighbour ? Neighbour.Measure(one, options, peer) : Compare(one));
     }
+    catch (InvalidOperationException e)
+    {
+        Console.Error.WriteLine($"{one.Name}: {e.Message}");
+        failed = 1;
+    }
+return failed;
+
+string Compare(Case one)
+{
     var row = Comparison.Take(one, options, peer);
     Results.Append(options.Results, row);
-    Console.WriteLine(row.Summary);
+    return row.Summary;
 }
-return 0;

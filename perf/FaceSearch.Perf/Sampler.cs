@@ -80,6 +80,11 @@ sealed record Sample(double[] Milliseconds, double FaultsPerStep, double Allocat
         return new([.. rounds.SelectMany(r => r.Milliseconds).Order()], Mean(r => r.FaultsPerStep), Mean(r => r.AllocatedPerStep), rounds.Max(r => r.PeakMegabytes));
     }
 
-    /// <summary>Quantile of the times of a joined sample.</summary>
-    public double At(double quantile) => Milliseconds[(int)(quantile * (Milliseconds.Length - 1))];
+    /// <summary>Quantile of the times of a joined sample, between two of them where it falls there.</summary>
+    public double At(double quantile)
+    {
+        double at = quantile * (Milliseconds.Length - 1);
+        int below = (int)at, above = Math.Min(below + 1, Milliseconds.Length - 1);
+        return Milliseconds[below] + (at - below) * (Milliseconds[above] - Milliseconds[below]);
+    }
 }

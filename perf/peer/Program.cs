@@ -11,6 +11,7 @@ using static TorchSharp.torch;
 //   peer head  n=128 d=512 classes=100000 [lean=1]
 //   all: [threads=1] [secs=3] [serve=1]    serve: the protocol of Sampler instead of one line
 CultureInfo.CurrentCulture = CultureInfo.InvariantCulture;
+ProcessFigures.GiveWayWhenMemoryIsShort();
 var options = new Options(args.Skip(1));
 set_num_threads(options.Int("threads", 1));
 random.manual_seed(1);

@@ -27,10 +27,10 @@ public sealed class EveryDeviceAttribute : DataAttribute
 
 public static class TestDevice
 {
-    public static Device Open(string instructionSet, int threads) => instructionSet switch
+    public static Device Open(string instructionSet, int threads, bool exact = false) => instructionSet switch
     {
-        "AVX-512" => new Cpu<Avx512Lanes>(threads) { Poison = true },
-        "AVX2" => new Cpu<Avx2Lanes>(threads) { Poison = true },
-        _ => new Cpu<PortableLanes>(threads) { Poison = true },
+        "AVX-512" => new Cpu<Avx512Lanes>(threads) { Poison = true, Exact = exact },
+        "AVX2" => new Cpu<Avx2Lanes>(threads) { Poison = true, Exact = exact },
+        _ => new Cpu<PortableLanes>(threads) { Poison = true, Exact = exact },
     };
 }

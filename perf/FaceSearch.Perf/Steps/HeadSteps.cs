@@ -13,8 +13,8 @@ static class HeadSteps
     public static Step Head(Device device, int classes)
     {
         Shape batch = Shape.Of(Batch, Dimensions), all = Shape.Of(classes, Dimensions);
-        Tensor centres = Values.Matrix(device, all, 0.05f, 1), velocity = Values.Matrix(device, all, 0, 2);
-        centres.NeedsGradient = true;
+        Tensor centres = device.New(all).Fill(0.05f, 1), velocity = device.New(all).Fill(0, 2);
+        var update = new CentreUpdate(velocity, Rate, Momentum, Nesterov: false, WeightDecay: 0);
         var embeddings = Values.Normal(batch, 3);
         int[] labels = [.. Enumerable.Range(0, Batch).Select(i => Noise.Below(classes, 1, 4, (ulong)i))];
         return new(() =>
@@ -22,17 +22,8 @@ static class HeadSteps
             using var tape = new Tape(device);
             var x = tape.Input(batch, embeddings);
             x.NeedsGradient = true;
-            var loss = x.MarginSoftmax(centres, labels, Margin);
-            BackwardAndUpdate(tape, loss, centres, velocity);
+            tape.Backward(x.MarginSoftmax(centres, labels, Margin, update: update));
         });
-    }
-
-    /// The form of the update that training uses.
-    static void BackwardAndUpdate(Tape tape, Tensor loss, Tensor centres, Tensor velocity)
-    {
-        tape.Backward(loss);
-        tape.Device.Sgd(centres, centres.Gradient!, velocity, Rate, Momentum, nesterov: false, weightDecay: 0);
-        centres.DropGradient();
     }
 
     /// Three products of the batch with all centres; centres read by loss and by gradients and written, velocity read and written.

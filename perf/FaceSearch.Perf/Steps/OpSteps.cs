@@ -10,7 +10,7 @@ static class OpSteps
 
     public static Step Product(Device device, int m, int n, int k)
     {
-        Tensor x = Values.Matrix(device, Shape.Of(m, k), 1, 1), weight = Values.Matrix(device, Shape.Of(n, k), 1, 2);
+        Tensor x = device.New(Shape.Of(m, k)).Fill(1, 1), weight = device.New(Shape.Of(n, k)).Fill(1, 2);
         return new(() => x.Linear(weight).Dispose());
     }
 
@@ -51,7 +51,6 @@ static class OpSteps
     static Step ForwardBackward(Part part, Shape shape)
     {
         var device = part.Weights.Device;
-        float[] input = Values.Normal(shape, 1), outputGradient = Values.Normal(shape, 2);
         Tape tape = new(device);
         Tensor? x = null, dy = null;
         return new(Run, Prepare);
@@ -60,9 +59,9 @@ static class OpSteps
         {
             tape.Dispose();
             tape = new(device);
-            x = tape.Input(shape, input);
+            x = tape.New(shape).Fill(1, 1);
             x.NeedsGradient = true;
-            dy = device.From(shape, outputGradient);
+            dy = device.New(shape).Fill(1, 2);
         }
 
         void Run()

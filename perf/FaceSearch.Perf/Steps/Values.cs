@@ -13,12 +13,14 @@ static unsafe class Values
         return values;
     }
 
-    /// <summary>A free-standing matrix of uniform numbers in ±scale, written in place: a copy would be the peak of what is measured.</summary>
-    public static Tensor Matrix(Device device, Shape shape, float scale, ulong stream)
+    /// <summary>
+    /// Uniform numbers in ±scale for a matrix, or a map of full blocks of sixteen channels; written in place, since a copy
+    /// would count in the peak of memory that is measured.
+    /// </summary>
+    public static Tensor Fill(this Tensor tensor, float scale, ulong stream)
     {
-        var tensor = device.New(shape);
         float* to = Pointer(tensor);
-        for (long i = 0; i < shape.Count; i++) to[i] = scale * (float)(2 * Noise.Uniform(1, stream, (ulong)i) - 1);
+        for (long i = 0; i < tensor.Shape.Count; i++) to[i] = scale * (float)(2 * Noise.Uniform(1, stream, (ulong)i) - 1);
         return tensor;
     }
 

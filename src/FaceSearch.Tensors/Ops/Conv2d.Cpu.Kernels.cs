@@ -29,10 +29,13 @@ unsafe struct Reduction
     public int Blocks, LastChannels, Taps;
     public int* Offsets;
     public long BlockFloats;
+    // Unless 0, how far on lies what is read next time, in the first block, and what to add to that for each further block.
+    public long Ahead, AheadBlock;
 }
 
-/// The pixels a weight gradient sums over: how many, and how far apart in x and in dy.
-readonly record struct Pixels(int Images, int Rows, int Columns, long XImage, long XRow, long DyImage, long DyRow);
+/// The pixels a weight gradient sums over: how many, and how far apart in x and in dy. Unless 0, Ahead is how far on lies
+/// what is read of x next time.
+readonly record struct Pixels(int Images, int Rows, int Columns, long XImage, long XRow, long DyImage, long DyRow, long Ahead = 0);
 
 public sealed unsafe partial class Cpu<V>
 {
@@ -52,6 +55,7 @@ public sealed unsafe partial class Cpu<V>
         V a7 = V.Zero, b7 = V.Zero, a8 = V.Zero, b8 = V.Zero, a9 = V.Zero, b9 = V.Zero, a10 = V.Zero, b10 = V.Zero, a11 = V.Zero, b11 = V.Zero, a12 = V.Zero, b12 = V.Zero, a13 = V.Zero, b13 = V.Zero;
         for (int block = 0; block < sum->Blocks; block++, x += sum->BlockFloats)
         {
+            if (sum->Ahead != 0) Lanes.Prefetch(x + sum->Ahead + block * sum->AheadBlock, P.Value);
             int channels = block == sum->Blocks - 1 ? sum->LastChannels : 16;
             for (int tap = 0; tap < sum->Taps; tap++)
             {
@@ -136,6 +140,7 @@ public sealed unsafe partial class Cpu<V>
         V a5 = C.Value > 5 ? V.Load(dw + 5 * 16 * O.Value) : V.Zero, b5 = C.Value > 5 && O.Value > 1 ? V.Load(dw + 176) : V.Zero;
         V a6 = C.Value > 6 ? V.Load(dw + 6 * 16 * O.Value) : V.Zero, b6 = C.Value > 6 && O.Value > 1 ? V.Load(dw + 208) : V.Zero;
         V a7 = C.Value > 7 ? V.Load(dw + 7 * 16 * O.Value) : V.Zero, b7 = C.Value > 7 && O.Value > 1 ? V.Load(dw + 240) : V.Zero;
+        long ahead = pixels.Ahead;
         for (int image = 0; image < pixels.Images; image++)
             for (int row = 0; row < pixels.Rows; row++)
             {
@@ -143,6 +148,7 @@ public sealed unsafe partial class Cpu<V>
                 float* p = x + image * pixels.XImage + row * pixels.XRow, q1 = dy1 + to;
                 for (float* q0 = dy0 + to, end = q0 + pixels.Columns * 16; q0 < end; q0 += 16, q1 += 16, p += 16)
                 {
+                    if (ahead != 0) Lanes.Prefetch(p + ahead, 1);
                     V u = V.Load(q0), v = O.Value > 1 ? V.Load(q1) : V.Zero, t;
                     { t = V.Create(p[0]); a0 = V.Fma(t, u, a0); if (O.Value > 1) b0 = V.Fma(t, v, b0); }
                     if (C.Value > 1) { t = V.Create(p[1]); a1 = V.Fma(t, u, a1); if (O.Value > 1) b1 = V.Fma(t, v, b1); }
@@ -165,12 +171,13 @@ public sealed unsafe partial class Cpu<V>
     }
 
     /// Up to sixteen channels in tiles of near-equal width.
-    static void OuterBlock<O>(in Pixels pixels, float* x, float* dy0, float* dy1, int channels, float* dw) where O : ISize
+    static void OuterBlock<O>(Pixels pixels, float* x, float* dy0, float* dy1, int channels, float* dw) where O : ISize
     {
         int most = Math.Min(8, TilePixels), tiles = (channels + most - 1) / most;
         for (int tile = 0, done = 0; tile < tiles; tile++)
         {
             int width = (channels - done) / (tiles - tile);
+            if (tile == 1) pixels = pixels with { Ahead = 0 };
             float* from = x + done, to = dw + done * 16 * O.Value;
             switch (width)
             {

@@ -17,7 +17,7 @@ public sealed unsafe partial class Cpu<V>
             DepthwiseWeight(x, dy, dweight, plan);
             return;
         }
-        if (IsWinograd(dweight.Shape, dy.Shape, sliding))
+        if (IsWinograd(dweight.Shape, dy.Shape, dweight.Shape[1], sliding))
         {
             WinogradWeight(x, dy, dweight);
             return;
@@ -64,6 +64,7 @@ public sealed unsafe partial class Cpu<V>
             var band = Band(x, image, images, group * channels.InBlocks, channels.InBlocks, plan.Frame, first, Math.Min(bandRows, s.Height - first), worker);
             var (rows, columns) = band.Contiguous ? (1, band.Rows * s.Width) : (band.Rows, s.Width);
             var pixels = new Pixels(images, rows, columns, band.ImageFloats, band.RowFloats, blocks * plane, s.Width * 16);
+            var ahead = band.Contiguous && images == 1 ? AheadOf(x, image, group * channels.InBlocks, first + bandRows, band) : default;
             float* to = sums;
             for (int slice = firstSlice; slice < endSlice; slice++)
             {
@@ -74,6 +75,7 @@ public sealed unsafe partial class Cpu<V>
                     {
                         int inputs = Math.Min(16, channels.Ins - b * 16);
                         float* from = (float*)band.Pixels + b * band.BlockFloats + offset;
+                        pixels = pixels with { Ahead = slice == firstSlice && ahead.Floats != 0 ? ahead.Floats + b * ahead.BlockFloats : 0 };
                         if (width > 16) OuterBlock<Size2>(pixels, from, dy0, dy0 + plane, inputs, to);
                         else OuterBlock<Size1>(pixels, from, dy0, dy0, inputs, to);
                         to += inputs * width;

@@ -124,11 +124,13 @@ readonly unsafe struct WeightGradientTransform : ITransform
 public sealed unsafe partial class Cpu<V>
 {
     // Half-transformed tile, then a tile of outputs that the map cuts off.
-    const int PatchOffset = 36 * 16, TransformFloats = PatchOffset + 16 * 16;
+    const int PatchOffset = WinogradTiles.Points * 16, TransformFloats = PatchOffset + WinogradTiles.Side * WinogradTiles.Side * 16;
+    // Nine taps of sixteen outputs.
+    const int TapFloats = 9 * 16;
 
     /// <summary>T along both directions of a run of tiles, `fromTile` and `toTile` apart. `half` holds one tile between the directions.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
-    static void Transform2d<T>(float* from, long fromRow, long fromColumn, long fromTile, float* to, long toRow, long toColumn, long toTile, int tiles, float* half) where T : ITransform
+    static void Transform<T>(float* from, long fromRow, long fromColumn, long fromTile, float* to, long toRow, long toColumn, long toTile, int tiles, float* half) where T : ITransform
     {
         for (int tile = 0; tile < tiles; tile++, from += fromTile, to += toTile)
         {

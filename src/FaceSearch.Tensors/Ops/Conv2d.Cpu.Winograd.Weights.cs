@@ -2,52 +2,52 @@ namespace FaceSearch.Tensors;
 
 public sealed unsafe partial class Cpu<V>
 {
-    /// Floats of one point of packed weights [outputs/32 (AVX-512, else /16)][inputs][outputs of the slice], off the power of two at which points would collide.
-    static long PointFloats(WeightChannels channels) => channels.PackedFloats(1) | 16;
+    /// Up to sixteen outputs of one input: the first of their nine plain weights and how far apart the outputs are; the first of their vectors at the points.
+    readonly record struct WinogradLanes(nint Plain, int Stride, int Count, nint Points);
 
-    /// <summary>Plain weights → [points][slices][inputs][outputs of the slice]; rotated by half a turn for the gradient of the data.</summary>
-    void PackWinograd(Tensor weight, Tensor packed, WeightChannels channels) => workers.Run(channels.Slices * channels.InBlocks, (tile, _) =>
+    /// <summary>Plain weights → [points][outputs/32 (AVX-512, else /16)][inputs][outputs of the slice]; transposed ones turn by half a circle.</summary>
+    void PackWinograd(Tensor weight, Tensor packed, WeightChannels channels) => workers.Run(channels.Slices * channels.InBlocks, (tile, worker) =>
     {
-        float* taps = stackalloc float[9 * 16 + 36 * 16 + 16];
-        taps = (float*)(((nint)taps + 63) & ~63);
-        ForWinogradWeights(weight, packed, channels, tile, (plain, stride, count, points) =>
+        long points = PointFloats(channels);
+        float* taps = Scratch(worker, TapFloats + TransformFloats, second: true), half = taps + TapFloats;
+        for (int i = 0; i < VectorsOf(channels, tile); i++)
         {
+            var lanes = WinogradLanesOf(weight, packed, channels, tile, i);
             for (int tap = 0; tap < 9; tap++)
             {
-                float* lanes = taps + tap * 16, value = plain + (channels.Transposed ? 8 - tap : tap);
-                for (int i = 0; i < count; i++, value += stride) lanes[i] = *value;
-                for (int i = count; i < 16; i++) lanes[i] = 0;
+                float* value = (float*)lanes.Plain + (channels.Transposed ? 8 - tap : tap), to = taps + tap * 16;
+                for (int lane = 0; lane < lanes.Count; lane++, value += lanes.Stride) to[lane] = *value;
+                for (int lane = lanes.Count; lane < 16; lane++) to[lane] = 0;
             }
-            Transform2d<WeightTransform>(taps, 48, 16, 0, points, 6 * PointFloats(channels), PointFloats(channels), 0, 1, taps + 9 * 16);
-        });
+            Transform<WeightTransform>(taps, 3 * 16, 16, 0, (float*)lanes.Points, 6 * points, points, 0, 1, half);
+        }
     });
 
     /// <summary>Gradients at the points, laid out as packed weights → plain weights.</summary>
-    void UnpackWinograd(Tensor packed, Tensor weight, WeightChannels channels) => workers.Run(channels.Slices * channels.InBlocks, (tile, _) =>
+    void UnpackWinograd(Tensor packed, Tensor weight, WeightChannels channels) => workers.Run(channels.Slices * channels.InBlocks, (tile, worker) =>
     {
-        float* taps = stackalloc float[9 * 16 + 36 * 16 + 16];
-        taps = (float*)(((nint)taps + 63) & ~63);
-        ForWinogradWeights(weight, packed, channels, tile, (plain, stride, count, points) =>
+        long points = PointFloats(channels);
+        float* taps = Scratch(worker, TapFloats + TransformFloats, second: true), half = taps + TapFloats;
+        for (int i = 0; i < VectorsOf(channels, tile); i++)
         {
-            Transform2d<WeightGradientTransform>(points, 6 * PointFloats(channels), PointFloats(channels), 0, taps, 48, 16, 0, 1, taps + 9 * 16);
-            for (int i = 0; i < count; i++, plain += stride)
-                for (int tap = 0; tap < 9; tap++) plain[tap] = taps[tap * 16 + i];
-        });
+            var lanes = WinogradLanesOf(weight, packed, channels, tile, i);
+            Transform<WeightGradientTransform>((float*)lanes.Points, 6 * points, points, 0, taps, 3 * 16, 16, 0, 1, half);
+            float* plain = (float*)lanes.Plain;
+            for (int lane = 0; lane < lanes.Count; lane++, plain += lanes.Stride)
+                for (int tap = 0; tap < 9; tap++) plain[tap] = taps[tap * 16 + lane];
+        }
     });
 
-    /// Up to sixteen outputs of one input: their nine plain weights, `stride` apart, and the first of their 36 vectors.
-    delegate void WinogradWeights(float* plain, int stride, int count, float* points);
+    /// A tile of weights is one block of inputs and one slice of outputs; this many vectors of outputs.
+    static int VectorsOf(WeightChannels channels, int tile) =>
+        Math.Min(16, channels.Ins - tile % channels.InBlocks * 16) * Math.Min(Pair, channels.OutBlocks - tile / channels.InBlocks * Pair);
 
-    static void ForWinogradWeights(Tensor weight, Tensor packed, WeightChannels channels, int tile, WinogradWeights act)
+    static WinogradLanes WinogradLanesOf(Tensor weight, Tensor packed, WeightChannels channels, int tile, int index)
     {
-        int block = tile / channels.InBlocks * Pair, firstIn = tile % channels.InBlocks * 16, width = Math.Min(Pair, channels.OutBlocks - block) * 16;
-        float* slice = Of(packed) + block / Pair * channels.SliceFloats(1);
-        for (int input = firstIn; input < Math.Min(channels.Ins, firstIn + 16); input++)
-            for (int lane = 0; lane < width; lane += 16)
-            {
-                int output = block * 16 + lane;
-                var (outer, inner, stride) = channels.Transposed ? (input, output, 9) : (output, input, channels.Inner * 9);
-                act(Of(weight) + ((long)outer * channels.Inner + inner) * 9, stride, Math.Min(16, channels.Outs - output), slice + (long)input * width + lane);
-            }
+        int block = tile / channels.InBlocks * Pair, vectors = Math.Min(Pair, channels.OutBlocks - block);
+        int input = tile % channels.InBlocks * 16 + index / vectors, output = (block + index % vectors) * 16;
+        var (outer, inner, stride) = channels.Transposed ? (input, output, 9) : (output, input, channels.Inner * 9);
+        float* points = Of(packed) + block / Pair * channels.SliceFloats(1) + ((long)input * vectors + index % vectors) * 16;
+        return new((nint)(Of(weight) + ((long)outer * channels.Inner + inner) * 9), stride, Math.Min(16, channels.Outs - output), (nint)points);
     }
 }

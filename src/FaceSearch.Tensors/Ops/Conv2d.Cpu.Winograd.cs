@@ -1,19 +1,22 @@
 namespace FaceSearch.Tensors;
 
 /// <summary>
-/// Output tiles of 4×4 pixels, counted row by row and image by image, and the parts they are worked on in: bands of whole
-/// tile rows of one image, or several whole images.
+/// Output tiles of 4×4 pixels, counted column by column, row by row and image by image, and the parts they are worked on
+/// in: bands of whole tile rows of one image, or several whole images.
 /// </summary>
 readonly record struct WinogradTiles(int Images, int Rows, int Columns, int PartImages, int PartRows)
 {
-    /// Pixels of a tile along each direction, and the points it is evaluated at: Side + 3 − 1, squared.
+    /// Pixels of a tile along one direction, and the points it is evaluated at: (Side + 3 − 1)².
     public const int Side = 4, Points = 36;
 
-    public static WinogradTiles Of(Shape map, int partTiles)
+    /// <summary>Near-equal parts of about `partTiles`; whole images go in a multiple of `share` parts, so that as many threads end together.</summary>
+    public static WinogradTiles Of(Shape map, int partTiles, int share)
     {
         int rows = (map.Height + Side - 1) / Side, columns = (map.Width + Side - 1) / Side;
-        int bands = Math.Min(rows, Math.Max(1, (int)Math.Round((double)rows * columns / partTiles)));
-        return new(map.Images, rows, columns, Math.Clamp(partTiles / (rows * columns), 1, map.Images), (rows + bands - 1) / bands);
+        int Parts(double tiles) => Math.Max(1, (int)Math.Round(tiles / partTiles));
+        int bands = Math.Min(rows, Parts(rows * columns));
+        int groups = Math.Min(map.Images, bands > 1 ? map.Images : (Parts((double)map.Images * rows * columns) + share - 1) / share * share);
+        return new(map.Images, rows, columns, (map.Images + groups - 1) / groups, (rows + bands - 1) / bands);
     }
 
     int Bands => (Rows + PartRows - 1) / PartRows;
@@ -28,70 +31,95 @@ readonly record struct WinogradTiles(int Images, int Rows, int Columns, int Part
     }
 }
 
-/// Tile rows from Row on of each of these images.
-readonly record struct WinogradPart(int Image, int Images, int Row, int Rows, int Columns)
+/// Tile rows from TileRow on, of so many images from Image on.
+readonly record struct WinogradPart(int Image, int Images, int TileRow, int TileRows, int Columns)
 {
-    public int Tiles => Images * Rows * Columns;
+    public int Tiles => Images * TileRows * Columns;
+    public int FirstRow => TileRow * WinogradTiles.Side;
+    public int Rows => TileRows * WinogradTiles.Side;
 }
 
+/// <summary>
+/// Winograd's convolution F(4×4, 3×3): y = Aᵀ[(G w Gᵀ) ⊙ (Bᵀ x B)]A on tiles of 6×6 inputs and 4×4 outputs (Lavin and Gray,
+/// "Fast Algorithms for Convolutional Neural Networks", 2015). At each of 36 points a matrix product [tiles × inputs]·[inputs × outputs] remains,
+/// 36 multiplications where the direct sum has 144. The gradient of x is the same with the weights rotated and transposed.
+///
+/// Working set: a part (<see cref="WinogradTiles"/>) is read by Band, transformed, multiplied and transformed back by one
+/// thread, so that its points stay in the L2 cache; when it ends, all channels of its output rows are complete. Wide
+/// layers get parts beyond L2: each part reads all weights of all points, and that is the larger stream. What an
+/// image becomes does not depend on its part, nor on its batch.
+///
+/// Exactness: the interpolation points 0, ±5/8, ±3/2, ∞ (as oneDNN has) instead of 0, ±1, ±2, ∞ cost nothing and
+/// err less. Sums and differences of transformed values still cancel; <see cref="Exact"/> is for whoever minds.
+///
+/// FIGURES
+/// </summary>
 public sealed unsafe partial class Cpu<V>
 {
-    /// <summary>Leaves 3×3 convolutions to the direct kernels: ten times nearer to fp64, and half as fast.</summary>
+    // Floats at all points that a part fills, input and output: half of a core's L2.
+    const int PartFloats = 1 << 17;
+    // Tiles below which reading the weights of all points costs more than multiplying with them.
+    const int LeastPartTiles = 48;
+    // Narrower sums and smaller maps are faster directly.
+    const int LeastInputs = 4, LeastSide = 3;
+
+    /// <summary>Leaves every convolution to the direct kernels: nearer to fp64, and about half as fast at 3×3.</summary>
     internal bool Exact { get; init; }
 
-    internal static int TuneFloats = 1 << 17, TuneMin = 14, TuneMax = 64, TuneWeight = 1 << 18;
-    internal static bool TuneOff;
+    /// Shapes alone decide, and not the number of images: what a network makes of an image must not depend on its batch.
+    bool IsWinograd(Shape weight, Shape map, int inputs, Sliding sliding) =>
+        !Exact && sliding is { Stride: 1, Padding: 1, Groups: 1 } && weight[2] == 3 && weight[3] == 3
+        && inputs >= LeastInputs && Math.Min(map.Height, map.Width) >= LeastSide;
 
-    bool IsWinograd(Shape weight, Shape map, Sliding sliding) => !Exact && !TuneOff && sliding is { Stride: 1, Padding: 1, Groups: 1 } && weight[2] == 3 && weight[3] == 3;
+    static int TilesOfPart(WeightChannels channels) => Math.Max(LeastPartTiles, PartFloats / (WinogradTiles.Points * 16 * (channels.InBlocks + channels.OutBlocks)));
+
+    /// Floats from point to point of so many vectors: an odd number of cache lines, as powers of two share a cache set.
+    static long PointFloats(long vectors) => (vectors | 1) * 16;
+    static long PointFloats(WeightChannels channels) => PointFloats(channels.PackedFloats(1) / 16);
+
+    static Frame WinogradFrame(int columns) => new(-1, -1, 3, 3, 1, columns * WinogradTiles.Side);
 
     void Winograd(Tensor from, Tensor weight, Tensor to, bool transposed, Tensor? moments)
     {
-        Shape s = to.Shape;
         var channels = new WeightChannels(weight.Shape, 1, transposed);
         using var packed = New(Shape.Of(WinogradTiles.Points, checked((int)PointFloats(channels))));
         PackWinograd(weight, packed, channels);
-        int perTile = WinogradTiles.Points * 16 * (channels.InBlocks + channels.OutBlocks);
-        var tiles = WinogradTiles.Of(s, Math.Clamp(TuneFloats / perTile, TuneMin, TuneMax));
-        var frame = new Frame(-1, -1, 3, 3, 1, tiles.Columns * WinogradTiles.Side);
+        var tiles = WinogradTiles.Of(to.Shape, TilesOfPart(channels), share: 4);
         int rows = tiles.PartRows * WinogradTiles.Side;
-        using var partials = moments is null ? null : New(BandMoments.Partials(s, rows));
+        using var partials = moments is null ? null : New(BandMoments.Partials(to.Shape, rows));
         var sums = partials is null ? default : new BandMoments(to, Of(partials), rows);
         workers.Run(tiles.Parts, (index, worker) =>
         {
             var part = tiles.Part(index);
-            int count = part.Tiles;
-            var band = Band(from, part.Image, part.Images, 0, channels.InBlocks, frame, part.Row * WinogradTiles.Side, part.Rows * WinogradTiles.Side, worker);
-            long ins = PointStride(channels.InBlocks, count), outs = PointStride(channels.OutBlocks, count);
-            float* work = Scratch(worker, TransformFloats + WinogradTiles.Points * (ins + outs), second: true), u = work + TransformFloats, m = u + WinogradTiles.Points * ins;
-            for (int block = 0; block < channels.InBlocks; block++) ToPoints<InputTransform>(band, block, part, u + (long)block * count * 16, ins, work);
-            MultiplyPoints(u, ins, Of(packed), m, outs, channels, count);
-            FromPoints(m, outs, to, part, work);
+            var band = Band(from, part.Image, part.Images, 0, channels.InBlocks, WinogradFrame(part.Columns), part.FirstRow, part.Rows, worker);
+            long ins = PointFloats((long)channels.InBlocks * part.Tiles), outs = PointFloats((long)channels.OutBlocks * part.Tiles);
+            float* half = Scratch(worker, TransformFloats + WinogradTiles.Points * (ins + outs), second: true), u = half + TransformFloats, m = u + WinogradTiles.Points * ins;
+            for (int block = 0; block < channels.InBlocks; block++) ToPoints<InputTransform>(band, block, part, u + (long)block * part.Tiles * 16, ins, half);
+            MultiplyPoints(u, ins, Of(packed), m, outs, channels, part.Tiles);
+            FromPoints(m, outs, to, part, half);
             for (int image = part.Image; partials is not null && image < part.Image + part.Images; image++)
-                for (int block = 0; block < channels.OutBlocks; block++) sums.Add(image, block, part.Row * WinogradTiles.Side);
+                for (int block = 0; block < channels.OutBlocks; block++) sums.Add(image, block, part.FirstRow);
         });
         Join(sums, moments);
     }
 
-    /// Floats between the points of so many blocks of so many tiles: an odd number of cache lines, as powers of two collide.
-    static long PointStride(int blocks, int tiles) => ((long)blocks * tiles | 1) * 16;
-
-    /// The tiles of one block of a band, transformed: `to` [points, stride][tiles][16].
-    static void ToPoints<T>(InputBand band, int block, WinogradPart part, float* to, long stride, float* work) where T : ITransform
+    /// The tiles of one block of a band at all points: `to` [points][tiles][16], the points `pointFloats` apart.
+    static void ToPoints<T>(InputBand band, int block, WinogradPart part, float* to, long pointFloats, float* half) where T : ITransform
     {
         for (int image = 0; image < part.Images; image++)
-            for (int row = 0; row < part.Rows; row++, to += part.Columns * 16)
+            for (int row = 0; row < part.TileRows; row++, to += part.Columns * 16)
             {
                 float* from = (float*)band.Pixels + image * band.ImageFloats + block * band.BlockFloats + row * WinogradTiles.Side * band.RowFloats;
-                Transform2d<T>(from, band.RowFloats, 16, WinogradTiles.Side * 16, to, 6 * stride, stride, 16, part.Columns, work);
+                Transform<T>(from, band.RowFloats, 16, WinogradTiles.Side * 16, to, 6 * pointFloats, pointFloats, 16, part.Columns, half);
             }
     }
 
-    /// At every point: m[outputs][tile] = Σ_inputs u[inputs][tile] · w[inputs][outputs].
-    static void MultiplyPoints(float* u, long uStride, float* w, float* m, long mStride, WeightChannels channels, int tiles)
+    /// At every point: m[output][tile] = Σ_input u[input][tile] · w[input][output].
+    static void MultiplyPoints(float* u, long uFloats, float* w, float* m, long mFloats, WeightChannels channels, int tiles)
     {
         int offset = 0;
         var sum = new Reduction { Blocks = channels.InBlocks, LastChannels = channels.Ins - (channels.InBlocks - 1) * 16, Taps = 1, Offsets = &offset, BlockFloats = tiles * 16L };
-        for (int point = 0; point < WinogradTiles.Points; point++, u += uStride, m += mStride, w += PointFloats(channels))
+        for (int point = 0; point < WinogradTiles.Points; point++, u += uFloats, m += mFloats, w += PointFloats(channels))
         {
             float* slice = w, to = m;
             for (int block = 0; block < channels.OutBlocks; block += Pair, slice += channels.SliceFloats(1), to += Pair * tiles * 16L)
@@ -100,27 +128,29 @@ public sealed unsafe partial class Cpu<V>
         }
     }
 
-    /// Transforms all outputs of a part back into the map, which may end inside the last tiles.
-    static void FromPoints(float* m, long stride, Tensor to, WinogradPart part, float* work)
+    /// All outputs of a part: rows of tiles go straight into the map, tiles that the map cuts off through a patch.
+    static void FromPoints(float* m, long pointFloats, Tensor to, WinogradPart part, float* half)
     {
         const int side = WinogradTiles.Side;
         var s = to.Shape;
         int blocks = CpuLayout.Blocks(s.Channels);
-        float* patch = work + PatchOffset;
         for (int block = 0; block < blocks; block++)
             for (int image = part.Image; image < part.Image + part.Images; image++)
-                for (int row = part.Row; row < part.Row + part.Rows; row++, m += part.Columns * 16)
+                for (int row = part.FirstRow; row < part.FirstRow + part.Rows; row += side, m += part.Columns * 16)
                 {
-                    float* y = Of(to) + (((long)image * blocks + block) * s.Height + row * side) * s.Width * 16;
-                    int rows = Math.Min(side, s.Height - row * side), whole = rows == side ? s.Width / side : 0;
-                    Transform2d<OutputTransform>(m, 6 * stride, stride, 16, y, s.Width * 16, 16, side * 16, whole, work);
+                    float* y = Of(to) + (((long)image * blocks + block) * s.Height + row) * s.Width * 16;
+                    int rows = Math.Min(side, s.Height - row), whole = rows == side ? s.Width / side : 0;
+                    Transform<OutputTransform>(m, 6 * pointFloats, pointFloats, 16, y, s.Width * 16, 16, side * 16, whole, half);
                     for (int column = whole; column < part.Columns; column++)
-                    {
-                        Transform2d<OutputTransform>(m + column * 16, 6 * stride, stride, 0, patch, side * 16, 16, 0, 1, work);
-                        for (int r = 0; r < rows; r++)
-                            for (int c = column * side; c < Math.Min(s.Width, (column + 1) * side); c++)
-                                V.Store(V.Load(patch + (r * side + c % side) * 16), y + ((long)r * s.Width + c) * 16);
-                    }
+                        CutOffTile(m + column * 16, pointFloats, y + column * side * 16, s.Width * 16, rows, Math.Min(side, s.Width - column * side), half);
                 }
+    }
+
+    static void CutOffTile(float* m, long pointFloats, float* y, int rowFloats, int rows, int columns, float* half)
+    {
+        float* patch = half + PatchOffset;
+        Transform<OutputTransform>(m, 6 * pointFloats, pointFloats, 0, patch, WinogradTiles.Side * 16, 16, 0, 1, half);
+        for (int r = 0; r < rows; r++)
+            for (int c = 0; c < columns; c++) V.Store(V.Load(patch + (r * WinogradTiles.Side + c) * 16), y + r * rowFloats + c * 16);
     }
 }

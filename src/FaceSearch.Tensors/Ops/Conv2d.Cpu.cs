@@ -6,7 +6,7 @@ public sealed unsafe partial class Cpu<V>
     {
         var plan = Correlation.Forward(weight.Shape, y.Shape, sliding);
         if (IsDepthwise(weight, sliding)) CorrelateDepthwise(x, weight, y, plan, moments);
-        else if (IsWinograd(weight.Shape, y.Shape, sliding)) Winograd(x, weight, y, transposed: false, moments);
+        else if (IsWinograd(weight.Shape, y.Shape, weight.Shape[1], sliding)) Winograd(x, weight, y, transposed: false, moments);
         else Correlate(x, weight, y, plan, new(weight.Shape, sliding.Groups, transposed: false), moments);
     }
 
@@ -14,7 +14,7 @@ public sealed unsafe partial class Cpu<V>
     {
         var plan = Correlation.Backward(weight.Shape, dx.Shape, sliding);
         if (IsDepthwise(weight, sliding)) CorrelateDepthwise(dy, weight, dx, plan, null);
-        else if (IsWinograd(weight.Shape, dx.Shape, sliding)) Winograd(dy, weight, dx, transposed: true, null);
+        else if (IsWinograd(weight.Shape, dx.Shape, weight.Shape[0], sliding)) Winograd(dy, weight, dx, transposed: true, null);
         else Correlate(dy, weight, dx, plan, new(weight.Shape, sliding.Groups, transposed: true), null);
     }
 
@@ -32,21 +32,39 @@ public sealed unsafe partial class Cpu<V>
         int phaseRows = (s.Height + plan.Spread - 1) / plan.Spread;
         int rows = Math.Min(phaseRows, plan.Frame.RowsWithin(TileFloats, CpuLayout.Blocks(from.Shape.Channels)));
         int bands = (phaseRows + rows - 1) / rows;
+        rows = (phaseRows + bands - 1) / bands;
         using var partials = moments is null ? null : New(BandMoments.Partials(s, rows));
         var sums = partials is null ? default : new BandMoments(to, Of(partials), rows);
         workers.Run(s.Images * bands, (tile, worker) =>
         {
             int image = tile / bands, first = tile % bands * rows;
             var band = Band(from, image, 1, 0, CpuLayout.Blocks(from.Shape.Channels), plan.Frame, first, Math.Min(rows, phaseRows - first), worker);
+            int later = tile + workers.Count;
+            var ahead = band.Contiguous ? AheadOf(from, later / bands, 0, later % bands * rows, band) : default;
             float* weights = Of(packed);
             foreach (var phase in plan.Phases)
             {
-                for (int group = 0; group < channels.Groups; group++) CorrelateBand(band, weights, to, image, plan.Spread, phase, channels, group);
+                for (int group = 0; group < channels.Groups; group++) CorrelateBand(band, ahead, weights, to, image, plan.Spread, phase, channels, group);
                 weights += channels.PackedFloats(phase.Taps.Length);
             }
             for (int block = 0; partials is not null && block < CpuLayout.Blocks(s.Channels); block++) sums.Add(image, block, first);
         });
         Join(sums, moments);
+    }
+
+    /// How far from a pixel that is read lies the pixel that this worker will probably read in its next tile, asked for in
+    /// time: the distance in the first block, and how much of it each further block adds.
+    readonly record struct Distance(long Floats, long BlockFloats);
+
+    /// From what a band has of its first row to a row of some image, or where that image ends to the next one.
+    static Distance AheadOf(Tensor from, int image, int firstBlock, int row, InputBand band)
+    {
+        var s = from.Shape;
+        if (row >= s.Height) (image, row) = (image + 1, 0);
+        if (image >= s.Images) return default;
+        long plane = (long)s.Height * s.Width * 16;
+        float* next = Of(from.Deferred?.Source ?? from) + ((long)image * CpuLayout.Blocks(s.Channels) + firstBlock) * plane + (long)row * s.Width * 16;
+        return new(next - (float*)band.Pixels, plane - band.BlockFloats);
     }
 
     void Join(BandMoments sums, Tensor? moments)
@@ -80,7 +98,7 @@ public sealed unsafe partial class Cpu<V>
         return new((nint)scratch, (long)frame.RowFloats * frame.Step, floats, blocks * floats, first, rows, whole && frame.Columns == 1, next);
     }
 
-    static void CorrelateBand(InputBand band, float* weights, Tensor to, int image, int spread, Phase phase, WeightChannels channels, int group)
+    static void CorrelateBand(InputBand band, Distance ahead, float* weights, Tensor to, int image, int spread, Phase phase, WeightChannels channels, int group)
     {
         var s = to.Shape;
         int rows = Math.Min(band.Rows, (s.Height - phase.Row + spread - 1) / spread - band.First), columns = (s.Width - phase.Column + spread - 1) / spread;
@@ -91,8 +109,8 @@ public sealed unsafe partial class Cpu<V>
         weights += group * channels.GroupFloats(phase.Taps.Length);
         fixed (int* offsets = phase.Offsets)
         {
-            var sum = new Reduction { Blocks = channels.InBlocks, LastChannels = channels.Ins - (channels.InBlocks - 1) * 16, Taps = phase.Taps.Length, Offsets = offsets, BlockFloats = band.BlockFloats };
-            for (int block = 0; block < channels.OutBlocks; block += Pair, y += Pair * plane, weights += channels.SliceFloats(phase.Taps.Length))
+            var sum = new Reduction { Blocks = channels.InBlocks, LastChannels = channels.Ins - (channels.InBlocks - 1) * 16, Taps = phase.Taps.Length, Offsets = offsets, BlockFloats = band.BlockFloats, Ahead = ahead.Floats, AheadBlock = ahead.BlockFloats };
+            for (int block = 0; block < channels.OutBlocks; block += Pair, y += Pair * plane, weights += channels.SliceFloats(phase.Taps.Length), sum.Ahead = 0)
                 for (int row = 0; row < rows; row++)
                 {
                     float* y0 = y + (long)row * spread * s.Width * 16;
