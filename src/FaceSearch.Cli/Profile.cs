@@ -34,13 +34,13 @@ sealed record ProfileRow(
     /// <summary>Of the sum of all rows and the gaps.</summary>
     public double Share { get; init; }
     /// <summary>GF/s and GB/s by the cost model.</summary>
-    public double FlopRate => Work.Flops / Milliseconds * 1e-6;
-    public double ByteRate => Work.Bytes / Milliseconds * 1e-6;
+    public double FlopRate => Milliseconds > 0 ? Work.Flops / Milliseconds * 1e-6 : 0;
+    public double ByteRate => Milliseconds > 0 ? Work.Bytes / Milliseconds * 1e-6 : 0;
     public double Intensity => Work.Bytes == 0 ? 0 : (double)Work.Flops / Work.Bytes;
     public string Name => string.Join(' ', new[] { Op, Way, Shape }.Where(word => word.Length > 0));
     public string Way => Direction == Direction.None ? "" : Direction.ToString().ToLowerInvariant();
 
-    public double OfRoof(Roof roof) => roof.Milliseconds(Work) / Milliseconds;
+    public double OfRoof(Roof roof) => Milliseconds > 0 ? roof.Milliseconds(Work) / Milliseconds : 0;
 }
 
 /// <summary>What several equal steps took, op by op: every span that holds no other is in one row, the rest of a step is a gap.</summary>
@@ -63,7 +63,7 @@ sealed record Profile(IReadOnlyList<ProfileRow> Rows, IReadOnlyList<double> Step
         var (steps, stepOf) = StepsOf(spans);
         var holders = spans.Select(s => s.Parent).ToHashSet();
         var leaves = Enumerable.Range(0, spans.Count).Where(i => stepOf[i] >= 0 && !holders.Contains(i)).ToArray();
-        var rows = leaves.GroupBy(i => (spans[i].Name, Shape: ShapeText.Of(spans[i]), spans[i].Direction))
+        var rows = leaves.GroupBy(i => (Name: OpText.Name(spans[i]), Shape: OpText.Shapes(spans[i]), spans[i].Direction))
             .Select(g => Row(g.Key.Name, g.Key.Shape, g.Key.Direction, [.. g.Select(i => (stepOf[i], spans[i]))], steps.Length, least)).ToArray();
 
         var gap = GapOf(steps, [.. leaves.Select(i => (stepOf[i], spans[i].Seconds))], rows, least);
@@ -117,25 +117,39 @@ sealed record Profile(IReadOnlyList<ProfileRow> Rows, IReadOnlyList<double> Step
     }
 }
 
-/// <summary>The shapes of an op in as few characters as tell it from another.</summary>
-static class ShapeText
+/// <summary>An op's name and shapes in as few characters as tell it from another.</summary>
+static class OpText
 {
-    /// <summary>`64×64×28×28 3×3→128 /2` for a convolution, `128×512 · 10000×512` for two matrices, `64×512×7×7→64×512` where only the result differs.</summary>
-    public static string Of(ProfileSpan span)
+    /// <summary>`conv2d 3×3`, `conv2d 3×3 depthwise`: kernels that have nothing in common but the name are apart.</summary>
+    public static string Name(ProfileSpan span)
+    {
+        if (!IsConvolution(span, out var x, out var kernel)) return span.Name;
+        return $"{span.Name} {kernel[2]}×{kernel[3]}{(kernel[1] == 1 && x.Channels > 1 ? " depthwise" : "")}";
+    }
+
+    /// <summary>`64×64×28×28→128 /2` for a convolution, `128×512 · 10000×512` for two matrices, `64×512×7×7→64×512` where only the result differs.</summary>
+    public static string Shapes(ProfileSpan span)
     {
         if (span.Result is not { } result) return "";
         if (span.Inputs is not [var x, .. var others]) return Of(result);
-        if (x.IsMap && result.IsMap && others is [{ IsMap: false, Rank: 4 } kernel, ..]) return $"{Of(x)} {Kernel(x, kernel, result)}";
+        if (IsConvolution(span, out _, out var kernel)) return Of(x) + Outputs(x, kernel, result);
         var different = others.Where(o => o.Rank > 1 && !o.Equals(x)).Select(o => $" · {Of(o)}").ToArray();
         return Of(x) + (different.Length > 0 ? string.Concat(different) : result.Equals(x) ? "" : $"→{Of(result)}");
     }
 
     public static string Of(Shape shape) => string.Join('×', Enumerable.Range(0, shape.Rank).Select(axis => shape[axis]));
 
-    static string Kernel(Shape x, Shape kernel, Shape y)
+    static bool IsConvolution(ProfileSpan span, out Shape x, out Shape kernel)
+    {
+        bool is4 = span is { Result.IsMap: true, Inputs: [{ IsMap: true }, { IsMap: false, Rank: 4 }, ..] };
+        (x, kernel) = is4 ? (span.Inputs[0], span.Inputs[1]) : (null!, null!);
+        return is4;
+    }
+
+    static string Outputs(Shape x, Shape kernel, Shape y)
     {
         int groups = x.Channels / kernel[1], stride = (int)Math.Round(x.Height / (double)y.Height);
-        var channels = groups == 1 ? $"→{y.Channels}" : groups == x.Channels ? " depthwise" : $"→{y.Channels} in {groups} groups";
-        return $"{kernel[2]}×{kernel[3]}{channels}{(stride > 1 ? $" /{stride}" : "")}";
+        var channels = groups == x.Channels && y.Channels == x.Channels && groups > 1 ? "" : $"→{y.Channels}";
+        return $"{channels}{(groups > 1 && groups < x.Channels ? $" in {groups} groups" : "")}{(stride > 1 ? $" /{stride}" : "")}";
     }
 }

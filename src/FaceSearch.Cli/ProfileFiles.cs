@@ -17,10 +17,15 @@ static class ProfileFiles
     {
         using var text = new StreamWriter(file);
         text.Write(Header + "\n");
-        foreach (var r in profile.Rows.Append(profile.Gap))
-            text.Write(string.Create(CultureInfo.InvariantCulture,
-                $"{r.Op},{r.Shape},{r.Way},{r.Calls:0.##},{r.Milliseconds:0.######},{r.Least:0.######},{r.Mean:0.######},{r.Share:0.######},{r.Work.Flops * 1e-9:0.######},{r.Work.Bytes * 1e-6:0.######},{r.FlopRate:0.###},{r.ByteRate:0.###},{r.Intensity:0.####},{r.OfRoof(profile.Roof):0.####},{profile.Roof.Bound(r.Work)},{r.Allocated:0},{r.Faults:0.##}\n"));
+        foreach (var row in profile.Rows.Append(profile.Gap))
+            text.Write(string.Join(',', Cells(row, profile.Roof).Select(cell => string.Create(CultureInfo.InvariantCulture, $"{cell:0.######}"))) + "\n");
     });
+
+    static object[] Cells(ProfileRow r, Roof roof) =>
+    [
+        r.Op, r.Shape, r.Way, r.Calls, r.Milliseconds, r.Least, r.Mean, r.Share, r.Work.Flops * 1e-9, r.Work.Bytes * 1e-6,
+        r.FlopRate, r.ByteRate, r.Intensity, r.OfRoof(roof), roof.Bound(r.Work), r.Allocated, r.Faults,
+    ];
 
     /// <summary>Trace-event JSON, as ui.perfetto.dev and chrome://tracing open it: sections hold ops; memory in use is a counter track.</summary>
     public static void WriteTrace(string path, IReadOnlyList<ProfileSpan> spans, Roof roof, string device) => Write(path, file =>
@@ -59,12 +64,12 @@ static class ProfileFiles
 
     static void Complete(Utf8JsonWriter json, ProfileSpan span, long origin, Roof roof)
     {
-        Begin(json, span.Name, "X");
+        Begin(json, OpText.Name(span), "X");
         json.WriteString("cat", span.Direction == Direction.None ? "section" : span.Direction.ToString().ToLowerInvariant());
         json.WriteNumber("ts", Microseconds(span.Start - origin));
         json.WriteNumber("dur", Microseconds(span.End - span.Start));
         json.WriteStartObject("args");
-        if (ShapeText.Of(span) is { Length: > 0 } shape) json.WriteString("shape", shape);
+        if (OpText.Shapes(span) is { Length: > 0 } shape) json.WriteString("shape", shape);
         if (span is { Cost: { Bytes: > 0 } cost, Seconds: > 0 and var seconds })
         {
             json.WriteNumber("gflop", cost.Flops * 1e-9);

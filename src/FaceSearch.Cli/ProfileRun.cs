@@ -1,4 +1,6 @@
 using System.CommandLine;
+using System.Globalization;
+using System.Text;
 using FaceSearch.Recognition;
 using FaceSearch.Search;
 using FaceSearch.Tensors;
@@ -12,7 +14,7 @@ sealed class ProfileRun : IDisposable
     static readonly Option<string> Instructions = new("--instructions") { Description = $"instruction set: {string.Join(", ", Cpu.InstructionSets.Select(s => s.Name))}; default: the best", HelpName = "NAME", DefaultValueFactory = _ => "" };
     static readonly Option<int> Top = new("--top") { Description = "rows of the table by shape", HelpName = "N", DefaultValueFactory = _ => 20 };
     static readonly Option<bool> Least = new("--least") { Description = "judge each op by its least time of all steps, not by its median: for a busy machine" };
-    static readonly Option<double> Peak = new("--peak") { Description = "roof in GF/s of one thread; default: measured", HelpName = "GF/s" };
+    static readonly Option<double> Peak = new("--peak") { Description = "roof in GF/s of all threads; default: measured", HelpName = "GF/s" };
     static readonly Option<double> Bandwidth = new("--bandwidth") { Description = "roof in GB/s; default: measured by copying", HelpName = "GB/s" };
     static readonly Option<string> Compare = new("--compare") { Description = "an earlier profile to compare with: its name, or its profile.csv", HelpName = "NAME", DefaultValueFactory = _ => "" };
 
@@ -56,7 +58,7 @@ sealed class ProfileRun : IDisposable
         var profiler = new Profiler();
         for (int i = 0; i < steps; i++) subject.Step(profiler);
         var after = Rates();
-        var roof = new Roof(threads * Math.Max(before.Peak, after.Peak), Math.Max(before.Bandwidth, after.Bandwidth));
+        var roof = new Roof(Math.Max(before.Peak, after.Peak), Math.Max(before.Bandwidth, after.Bandwidth));
         var profile = Profile.Of(profiler.Spans, roof, result.GetValue(Least));
 
         var title = $"{subject.Title}, {Device.Name}";
@@ -67,16 +69,16 @@ sealed class ProfileRun : IDisposable
         earlier?.Write(profile);
         ProfileFiles.WriteCsv(folder.In("profile.csv"), profile);
         ProfileFiles.WriteTrace(folder.In("trace.json"), profiler.Spans, roof, Device.Name);
-        ProfileFiles.Write(folder.In("roofline.svg"), file => file.Write(System.Text.Encoding.UTF8.GetBytes(Roofline.Svg(profile, title))));
+        ProfileFiles.Write(folder.In("roofline.svg"), file => file.Write(Encoding.UTF8.GetBytes(Roofline.Svg(profile, title))));
         folder.Log(new { device = Device.Name, step_ms = profile.Steps, gap_ms = profile.Gap.Milliseconds, interruptions = profile.Interruptions, peak_gflops = roof.Peak, bandwidth_gbs = roof.Bandwidth, peak_bytes = Device.PeakBytes });
         foreach (var file in (string[])["profile.csv", "trace.json", "roofline.svg"]) Console.WriteLine($"{Path.GetFileNameWithoutExtension(file)}: {folder.In(file)}");
     }
 
-    /// The roofs of one thread. Measured on both sides of the steps, the better holds: a busy neighbour lowers only one.
+    /// The roofs of all threads. Measured on both sides of the steps, the better holds: a busy neighbour lowers only one.
     Roof Rates()
     {
         double peak = result.GetValue(Peak), bandwidth = result.GetValue(Bandwidth);
-        var rates = new Roof(peak > 0 ? peak : MachineRates.Peak(instructions), bandwidth > 0 ? bandwidth : MachineRates.Copy());
+        var rates = new Roof(peak > 0 ? peak : MachineRates.Peak(instructions, threads), bandwidth > 0 ? bandwidth : MachineRates.Copy(threads));
         // The copy's buffers must not be collected inside a step.
         GC.Collect();
         return rates;
@@ -84,14 +86,23 @@ sealed class ProfileRun : IDisposable
 
     void Summary(Profile profile, int images)
     {
-        var (roof, work, steps) = (profile.Roof, profile.Work, profile.Steps);
-        Console.WriteLine(FormattableString.Invariant($"step: median {profile.Milliseconds:0.000} ms, least {steps.Min():0.000}, most {steps.Max():0.000} over {steps.Count} steps, interrupted {profile.Interruptions:0.#} times each; {1000 * images / profile.Milliseconds:0.#} images/s"));
-        Console.WriteLine(FormattableString.Invariant($"work: {work.Flops * 1e-9:0.###} GFLOP and {work.Bytes * 1e-6:0.#} MB a step = {work.Flops / profile.Milliseconds * 1e-6:0.0} GF/s and {work.Bytes / profile.Milliseconds * 1e-6:0.0} GB/s; tensors take at most {Device.PeakBytes / 1048576.0:0.0} MiB"));
-        Console.WriteLine(FormattableString.Invariant($"roof: {roof.Peak:0.0} GF/s ({threads} × {roof.Peak / threads:0.0}) and {roof.Bandwidth:0.0} GB/s, meeting at {roof.Ridge:0.0} flop/B; above 100 %: data came from a cache, or an algorithm with fewer operations than the cost model counts"));
-        Console.WriteLine(FormattableString.Invariant($"ops and gaps add up to {profile.Sum:0.000} ms by their own {(result.GetValue(Least) ? "least times" : "medians")}, {profile.Gap.Milliseconds:0.000} ms ({100 * profile.Gap.Share:0.0} %) of it not covered, between ops"));
-        var most = profile.Rows.Select(r => (Row: r, Above: r.Milliseconds - roof.Milliseconds(r.Work))).Where(r => r.Above > 0 && r.Row.Work.Bytes > 0).OrderByDescending(r => r.Above).Take(3);
-        Console.WriteLine($"farthest from the roof: {string.Join("; ", most.Select(m => FormattableString.Invariant($"{m.Row.Name} {m.Above:0.000} ms")))}");
+        var (roof, work, steps, time) = (profile.Roof, profile.Work, profile.Steps, profile.Milliseconds);
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"step: median {time:0.000} ms, least {steps.Min():0.000}, most {steps.Max():0.000} over {steps.Count} steps, " +
+            $"interrupted {profile.Interruptions:0.#} times each; {1000 * images / time:0.#} images/s"));
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"work: {work.Flops * 1e-9:0.###} GFLOP and {work.Bytes * 1e-6:0.#} MB a step = {work.Flops / time * 1e-6:0.0} GF/s and " +
+            $"{work.Bytes / time * 1e-6:0.0} GB/s; tensors take at most {Device.PeakBytes / 1048576.0:0.0} MiB"));
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"roof: {roof.Peak:0.0} GF/s of {threads} thread{(threads == 1 ? "" : "s")} and {roof.Bandwidth:0.0} GB/s, meeting at {roof.Ridge:0.0} flop/B; " +
+            $"above 100 %: data came from a cache, or an algorithm does with fewer operations than the cost model counts"));
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"ops and gaps add up to {profile.Sum:0.000} ms by their own {(result.GetValue(Least) ? "least times" : "medians")}, " +
+            $"{profile.Gap.Milliseconds:0.000} ms ({100 * profile.Gap.Share:0.0} %) of it not covered, between ops"));
+        Console.WriteLine($"farthest from the roof: {string.Join("; ", Farthest(profile))}");
     }
+
+    /// The rows that would win most if they reached their roof.
+    static IEnumerable<string> Farthest(Profile profile) =>
+        profile.Rows.Where(r => r.Work.Bytes > 0)
+            .Select(r => (r.Name, Above: r.Milliseconds - profile.Roof.Milliseconds(r.Work)))
+            .OrderByDescending(r => r.Above).Take(3).Select(r => FormattableString.Invariant($"{r.Name} {r.Above:+0.000;-0.000} ms"));
 
     RunFolder Folder(string kind)
     {

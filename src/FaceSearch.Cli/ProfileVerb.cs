@@ -15,6 +15,7 @@ static class ProfileVerb
     static readonly Option<int> HeadIdentities = Whole("--identities", "identities of the head", 100_000);
     static readonly Option<int> Batch = Whole("--batch", "embeddings in a step", 128);
     static readonly Option<int> Dimension = Whole("--dimension", "dimensions of an embedding", 512);
+    static readonly Option<bool> Recompute = new("--recompute") { Description = "compute the cosines again in the backward pass, as above the limit of what is kept" };
     static readonly Option<bool> Data = new("--data") { Description = "train on the faces that the settings describe; otherwise on random pixels" };
 
     static readonly Argument<string> Op = new("op") { Description = string.Join(", ", ProfiledOp.All.Select(o => o.Name)), HelpName = "op" };
@@ -54,12 +55,13 @@ static class ProfileVerb
 
     static Command Head()
     {
-        var command = new Command("head", "Profile the margin head: normalised logits, margin, softmax, loss and both gradients") { HeadIdentities, Batch, Dimension, Steps, WarmUp };
+        var command = new Command("head", "Profile the margin head: normalised logits, margin, softmax, loss and both gradients") { HeadIdentities, Batch, Dimension, Recompute, Steps, WarmUp };
         command.SetAction(result => ProfileRun.Of(result, "head", new(), Steps, WarmUp, run => new ProfiledStep(
-            run.Device, ProfiledOp.Find("margin_softmax"), new(Tensors.Shape.Of(result.GetValue(Batch), result.GetValue(Dimension)), result.GetValue(HeadIdentities)), "all")));
+            run.Device, ProfiledOp.Find("margin_softmax"), new(Tensors.Shape.Of(result.GetValue(Batch), result.GetValue(Dimension)), result.GetValue(HeadIdentities), Recompute: result.GetValue(Recompute)), "all")));
         return ProfileRun.WithOptions(command).WithExamples(
             "facesearch profile head",
             "facesearch profile head --identities 1000000 --batch 64 --dimension 512 --steps 3",
+            "facesearch profile head --recompute --threads 1",
             "facesearch profile head --threads 1 --instructions AVX2");
     }
 

@@ -5,7 +5,8 @@ namespace FaceSearch.Cli;
 
 /// <summary>What shape an op is profiled on. A number of 0 means the op's own default.</summary>
 /// <param name="Outputs">Channels, columns or classes of the result.</param>
-sealed record OpSize(Shape X, int Outputs = 0, int Kernel = 3, int Stride = 1, int Padding = -1, int Groups = 1)
+/// <param name="Recompute">The head's cosines are computed again in its backward pass.</param>
+sealed record OpSize(Shape X, int Outputs = 0, int Kernel = 3, int Stride = 1, int Padding = -1, int Groups = 1, bool Recompute = false)
 {
     public int OutputsOr(int otherwise) => Outputs > 0 ? Outputs : otherwise;
     public int PaddingOrSame => Padding >= 0 ? Padding : Kernel / 2;
@@ -25,7 +26,8 @@ sealed record ProfiledOp(string Name, int[] Shape, string Help, Func<OpWeights, 
         new("depthwise", map, "3×3 depthwise convolution; --kernel --stride --padding", (weights, size) =>
             Conv2d(weights, size with { Outputs = size.X.Channels, Groups = size.X.Channels })),
         new("linear", matrix, "y = x·Wᵀ; --outputs", (weights, size) => Linear(weights.New(size.OutputsOr(size.X.Cols), size.X.Cols))),
-        new("batch_norm", map, "batch normalisation in training", BatchNorm) { TakesBoth = true },
+        new("residual", map, "convolution, batch norm and PReLU added to their input: what is deferred is computed by who reads it; --kernel", Residual),
+        new("batch_norm", map, "batch norm in training: on a map its statistics and gradient, the values are the reader's work", BatchNorm) { TakesBoth = true },
         new("prelu", map, "PReLU, a slope for each channel", (weights, size) => PRelu(weights.New(size.X.Channels))) { TakesBoth = true },
         new("relu", map, "max(x, 0)", (_, _) => x => x.Relu()) { TakesBoth = true },
         new("sigmoid", map, "1 / (1 + e⁻ˣ)", (_, _) => x => x.Sigmoid()) { TakesBoth = true },
@@ -37,7 +39,7 @@ sealed record ProfiledOp(string Name, int[] Shape, string Help, Func<OpWeights, 
         new("dropout", matrix, "rate 0.5", (_, _) => x => x.Dropout(0.5f, seed: 1, step: 0)) { TakesBoth = true },
         new("normalize", [128, 512], "rows divided by their lengths", (_, _) => x => x.Normalize()),
         new("margin_softmax", [128, 512], "the head: loss and both gradients; --outputs = identities", (weights, size) =>
-            Head(weights.New(size.OutputsOr(10000), size.X.Cols), size.X.Rows)),
+            Head(weights.New(size.OutputsOr(10000), size.X.Cols), size)),
     ];
 
     public static ProfiledOp Find(string name) => All.FirstOrDefault(op => op.Name == name)
@@ -58,6 +60,14 @@ sealed record ProfiledOp(string Name, int[] Shape, string Help, Func<OpWeights, 
         return x => x.Conv2d(kernel, size.Stride, size.PaddingOrSame, size.Groups);
     }
 
+    static Func<Tensor, Tensor> Residual(OpWeights weights, OpSize size)
+    {
+        var convolution = Conv2d(weights, size with { Outputs = size.X.Channels, Stride = 1, Padding = -1 });
+        Tensor New() => weights.New(size.X.Channels);
+        Tensor gamma = New(), beta = New(), mean = New(), variance = New(), slope = New();
+        return x => convolution(x).BatchNorm(gamma, beta, mean, variance, training: true, slope).Add(x);
+    }
+
     static Func<Tensor, Tensor> BatchNorm(OpWeights weights, OpSize size)
     {
         Tensor New() => weights.New(size.X.Channels);
@@ -70,11 +80,11 @@ sealed record ProfiledOp(string Name, int[] Shape, string Help, Func<OpWeights, 
     static Func<Tensor, Tensor> Add(Tensor other) => x => x.Add(other);
     static Func<Tensor, Tensor> Multiply(Tensor other) => x => x.Multiply(other);
 
-    static Func<Tensor, Tensor> Head(Tensor centres, int batch)
+    static Func<Tensor, Tensor> Head(Tensor centres, OpSize size)
     {
-        int identities = centres.Shape.Rows;
+        int identities = centres.Shape.Rows, batch = size.X.Rows;
         var labels = Enumerable.Range(0, batch).Select(i => (int)((long)i * identities / batch)).ToArray();
-        return x => x.MarginSoftmax(centres, labels, new(64, 64, 1, 0.5f, 0));
+        return x => x.MarginSoftmax(centres, labels, new(64, 64, 1, 0.5f, 0), size.Recompute);
     }
 }
 

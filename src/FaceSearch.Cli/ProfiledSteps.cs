@@ -36,7 +36,7 @@ sealed class ProfiledStep : IProfiled
         (values, zeros) = (OpWeights.Values(size.X), new float[size.X.Count]);
         apply = op.Apply(weights, size);
         Images = size.X.Rows;
-        Title = $"{op.Name} {ShapeText.Of(size.X)}";
+        Title = $"{op.Name} {OpText.Of(size.X)}{(size.Outputs > 0 ? $"→{size.Outputs}" : "")}";
     }
 
     public int Images { get; }

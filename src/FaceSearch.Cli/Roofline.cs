@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Net;
 using System.Text;
 using FaceSearch.Tensors;
 using ScottPlot;
@@ -8,15 +7,12 @@ namespace FaceSearch.Cli;
 
 /// <summary>
 /// The rows of a profile under the machine's roofs (Williams, Waterman, Patterson 2009): GF/s over flops per byte, both
-/// logarithmic, a disc's area the row's share of the step. As in the report, ScottPlot draws the data and the text is
+/// logarithmic; the more of the step, the larger the disc. As in the report, ScottPlot draws the data and the text is
 /// plain SVG, because ScottPlot's text needs fonts on the machine that writes.
 /// </summary>
-sealed class Roofline
+sealed partial class Roofline
 {
     const int Width = 1280, Height = 680, KeyLeft = 800, KeyTop = 40, KeyLine = 22;
-    const int RateColumn = Width - 136, RoofColumn = Width - 72, ShareColumn = Width - 8;
-    const int Named = 24;
-    const string Halo = "stroke=\"#ffffff\" stroke-width=\"3\" paint-order=\"stroke\"";
     static readonly PixelPadding Padding = new(60, Width - KeyLeft + 26, 46, 24);
     static readonly Color Forward = Color.FromHex("#2563eb"), Backward = Color.FromHex("#d97706"), Other = Color.FromHex("#6b7280"), Ink = Color.FromHex("#1f2937");
 
@@ -32,7 +28,7 @@ sealed class Roofline
         (this.profile, this.title) = (profile, title);
         var timed = profile.Rows.Where(r => r.Milliseconds > 0).ToArray();
         rows = [.. timed.Where(r => r.Work is { Flops: > 0, Bytes: > 0 })];
-        without = [.. timed.Where(r => r.Work.Flops == 0)];
+        without = [.. timed.Except(rows)];
         limits = Limits();
     }
 
@@ -80,7 +76,8 @@ sealed class Roofline
         double left = Math.Pow(10, limits.Left), right = Math.Pow(10, limits.Right);
         Line(left, roof.At(left), roof.Ridge, roof.Peak);
         Line(roof.Ridge, roof.Peak, right, roof.Peak);
-        Text(X(right) - 4, Y(roof.Peak) - 7, $"{Number(roof.Peak)} GF/s: multiply-adds without memory", "end");
+        text.AppendLine(CultureInfo.InvariantCulture,
+            $"<text x=\"{X(right) - 4:0.#}\" y=\"{Y(roof.Peak) - 7:0.#}\" text-anchor=\"end\" {Halo}>{Number(roof.Peak)} GF/s: multiply-adds without memory</text>");
         double slope = Math.Atan2(Y(roof.At(left)) - Y(roof.Peak), X(roof.Ridge) - X(left)) * 180 / Math.PI;
         double start = Math.Max(left, Math.Pow(10, limits.Bottom) / roof.Bandwidth) * 1.3;
         text.AppendLine(CultureInfo.InvariantCulture,
@@ -132,67 +129,6 @@ sealed class Roofline
             .SelectMany(power => factors.Select(f => f * Math.Pow(10, power))).Where(v => Math.Log10(v) >= low && Math.Log10(v) <= high)];
     }
 
-    /// A number beside (or in) each of the first discs, where it covers no other number.
-    void Numbers()
-    {
-        var taken = new List<PixelRect>();
-        foreach (var (row, i) in rows.Take(Named).Select((row, i) => (row, i)))
-        {
-            float x = (float)X(row.Intensity), y = (float)Y(row.FlopRate), radius = Radius(row);
-            var at = Places(x, y, radius).FirstOrDefault(p => IsFree(Box(p, i), taken), new Pixel(x, y));
-            taken.Add(Box(at, i));
-            if (Math.Abs(at.X - x) + Math.Abs(at.Y - y) > radius + 14)
-                text.AppendLine(CultureInfo.InvariantCulture, $"<line x1=\"{x:0.#}\" y1=\"{y:0.#}\" x2=\"{at.X:0.#}\" y2=\"{at.Y:0.#}\" stroke=\"{ColorOf(row).ToHex()}\" stroke-width=\"0.8\"/>");
-            text.AppendLine(CultureInfo.InvariantCulture, $"<text x=\"{at.X:0.#}\" y=\"{at.Y + 4:0.#}\" text-anchor=\"middle\" font-weight=\"600\" {Halo}>{i + 1}</text>");
-        }
-    }
-
-    /// The disc's middle if the number fits in, then rings around it.
-    static IEnumerable<Pixel> Places(float x, float y, float radius)
-    {
-        const int directions = 16;
-        if (radius > 9) yield return new(x, y);
-        for (float distance = radius + 8; distance < radius + 120; distance += 9)
-            for (int i = 0; i < directions; i++)
-            {
-                double angle = 2 * Math.PI * i / directions;
-                yield return new(x + distance * (float)Math.Cos(angle), y - distance * (float)Math.Sin(angle));
-            }
-    }
-
-    static PixelRect Box(Pixel middle, int number)
-    {
-        float half = number + 1 < 10 ? 5 : 9;
-        return new(middle.X - half, middle.X + half, middle.Y + 7, middle.Y - 7);
-    }
-
-    bool IsFree(PixelRect box, List<PixelRect> taken) =>
-        box.Left > Padding.Left && box.Right < Width - Padding.Right && box.Top > Padding.Top && box.Bottom < Height - Padding.Bottom
-        && taken.TrueForAll(t => box.Right < t.Left || box.Left > t.Right || box.Bottom < t.Top || box.Top > t.Bottom);
-
-    void Key()
-    {
-        int line = 0;
-        Entry(line++, "", Other, "", "GF/s", "% of roof", "% of step");
-        foreach (var (row, i) in rows.Take(Named).Select((row, i) => (row, i)))
-            Entry(line++, $"{i + 1}", ColorOf(row), row.Name, Number(row.FlopRate), Percent(row.OfRoof(profile.Roof)), Percent(row.Share));
-        if (rows.Length > Named) Entry(line++, "", Other, $"{rows.Length - Named} more, without a number", "", "", Percent(rows.Skip(Named).Sum(r => r.Share)));
-        if (without.Length > 0) Entry(line, "", Other, $"not drawn, without arithmetic: {string.Join(", ", without.Select(r => r.Op).Distinct())}", "", "", Percent(without.Sum(r => r.Share)));
-        foreach (var (color, words, x) in new[] { (Forward, "forward", 0), (Backward, "backward", 80), (Other, "other", 168) })
-            text.AppendLine(CultureInfo.InvariantCulture, $"<circle cx=\"{KeyLeft + x + 8}\" cy=\"{Height - 28}\" r=\"6\" fill=\"{color.ToHex()}\" fill-opacity=\"0.55\"/><text x=\"{KeyLeft + x + 20}\" y=\"{Height - 24}\">{words}</text>");
-        Text(KeyLeft + 2, Height - 8, "area: share of the step; above the slope: data came from a cache", "start");
-    }
-
-    void Entry(int line, string number, Color color, string name, string rate, string ofRoof, string share)
-    {
-        int y = KeyTop + line * KeyLine - KeyLine;
-        if (number.Length > 0)
-            text.AppendLine(CultureInfo.InvariantCulture, $"<circle cx=\"{KeyLeft + 8}\" cy=\"{y - 4}\" r=\"9\" fill=\"{color.ToHex()}\" fill-opacity=\"0.25\"/>");
-        Text(KeyLeft + 8, y, number, "middle");
-        text.AppendLine(CultureInfo.InvariantCulture, $"<text x=\"{KeyLeft + 23}\" y=\"{y}\" font-size=\"11\">{Escaped(name)}</text>");
-        foreach (var (words, x) in new[] { (rate, RateColumn), (ofRoof, RoofColumn), (share, ShareColumn) }) Text(x, y, words, "end");
-    }
-
     /// What stands inside ScottPlot's svg element.
     string Drawing()
     {
@@ -203,15 +139,4 @@ sealed class Roofline
 
     double X(double intensity) => Padding.Left + (Math.Log10(intensity) - limits.Left) / (limits.Right - limits.Left) * (Width - Padding.Left - Padding.Right);
     double Y(double rate) => Padding.Top + (limits.Top - Math.Log10(rate)) / (limits.Top - limits.Bottom) * (Height - Padding.Top - Padding.Bottom);
-
-    void Text(double x, double y, string words, string anchor)
-    {
-        if (words.Length == 0) return;
-        text.AppendLine(CultureInfo.InvariantCulture, $"<text x=\"{x:0.#}\" y=\"{y:0.#}\" text-anchor=\"{anchor}\">{Escaped(words)}</text>");
-    }
-
-    static string Escaped(string words) => WebUtility.HtmlEncode(words);
-    static string Tick(double value) => value.ToString("0.####", CultureInfo.InvariantCulture);
-    static string Number(double value) => value.ToString(value < 10 ? "0.0#" : "0", CultureInfo.InvariantCulture);
-    static string Percent(double share) => (100 * share).ToString("0.0", CultureInfo.InvariantCulture);
 }

@@ -25,8 +25,12 @@ sealed class Optimizer : IDisposable
     /// <summary>Velocities or moments, to be saved with the parameters.</summary>
     public IEnumerable<Tensor> State => state.SelectMany(s => s);
 
-    /// <summary>Work of one update without clipping: the gradient read for its norm, then everything read and parameter and state written.</summary>
-    public Cost Cost => parameters.Zip(state, CostOf).Aggregate(default(Cost), (sum, cost) => sum + cost);
+    /// <summary>
+    /// Work of an update of the parameters that have a gradient now, without clipping: the gradient read for its norm, then
+    /// everything read and parameter and state written.
+    /// </summary>
+    public Cost Cost => parameters.Zip(state).Where(p => p.First.Gradient is not null)
+        .Aggregate(default(Cost), (sum, p) => sum + CostOf(p.First, p.Second));
 
     static Cost CostOf(Tensor p, Tensor[] s) =>
         Cost.OfPass(2, p) + (s.Length == 1 ? Cost.OfPass(8, p, p, p, s[0], s[0]) : Cost.OfPass(14, p, p, p, s[0], s[0], s[1], s[1]));

@@ -46,8 +46,12 @@ public sealed class Tape(Device device, bool record = true) : IDisposable
         return tensor;
     }
 
-    /// <summary>Counts work of the forward pass that no node of its own stands for.</summary>
-    internal void Spend(Cost forward) => Forward += forward;
+    /// <summary>Counts work of the forward pass that no node of its own stands for, done until now since the last op.</summary>
+    internal void Spend(string op, Tensor y, Cost forward)
+    {
+        Forward += forward;
+        Profiler?.End(op, Direction.Forward, y, [], forward);
+    }
 
     internal Tensor Record(string op, Tensor y, Cost forward, Cost backward, ReadOnlySpan<Tensor?> inputs, Action<Tensor> derive)
     {

@@ -27,7 +27,7 @@ public class ProfilerTests
         Tensor ones = Parameter(16), zeros = Parameter(16);
         var x = tape.Input(shape, Values(shape)).Conv2d(Parameter(16, 3, 3, 3), padding: 1);
         x = x.BatchNorm(ones, zeros, Parameter(16), Parameter(16), training: true).PRelu(Parameter(16));
-        x = x.Add(x.Conv2d(Parameter(16, 16, 1, 1))).GlobalAveragePool().Flatten().Linear(Parameter(8, 16));
+        x = x.Add(x.Conv2d(Parameter(16, 16, 1, 1)).BatchNorm(ones, zeros, Parameter(16), Parameter(16), training: true, Parameter(16))).GlobalAveragePool().Flatten().Linear(Parameter(8, 16));
         var loss = x.MarginSoftmax(Parameter(5, 8), [0, 1, 2, 3], new(16, 16, 1, 0.1f, 0));
         var forward = tape.Forward;
         tape.Backward(loss);
@@ -39,10 +39,12 @@ public class ProfilerTests
     {
         var spans = Step().Profiler.Spans;
         var forward = spans.Where(s => s.Direction == Direction.Forward).ToArray();
+        // The values of the first batch norm, which PReLU alone cannot compute as it loads them, are no op: they have no gradient.
+        var ops = forward.Where(s => s.Name != "batch_norm settled").Reverse().ToArray();
         var backward = spans.Where(s => s.Direction == Direction.Backward).ToArray();
-        Assert.Equal(["conv2d", "batch_norm", "prelu", "conv2d", "add", "global_average_pool", "flatten", "linear", "normalize", "margin softmax"], forward.Select(s => s.Name));
-        Assert.Equal(forward.Reverse().Select(s => (s.Name, s.Result)), backward.Select(s => (s.Name, s.Result)));
-        Assert.All(forward.Reverse().Zip(backward), pair => Assert.Equal(pair.First.Inputs, pair.Second.Inputs));
+        Assert.Equal(["conv2d", "batch_norm", "batch_norm settled", "prelu", "conv2d", "batch_norm + prelu", "add", "global_average_pool", "flatten", "linear", "normalize", "margin softmax"], forward.Select(s => s.Name));
+        Assert.Equal(ops.Select(s => (s.Name, s.Result)), backward.Select(s => (s.Name, s.Result)));
+        Assert.All(ops.Zip(backward), pair => Assert.Equal(pair.First.Inputs, pair.Second.Inputs));
         Assert.Equal(["input", "seed", "backward"], spans.Where(s => s.Direction == Direction.None).Select(s => s.Name));
         Assert.Equal([Shape.Map(4, 3, 8, 8), Shape.Of(16, 3, 3, 3)], forward[0].Inputs);
     }

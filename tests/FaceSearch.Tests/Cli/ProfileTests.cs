@@ -10,7 +10,7 @@ namespace FaceSearch.Tests.Cli;
 public sealed class ProfileTests : IDisposable
 {
     // Given, so that no test waits for a measurement or depends on one.
-    static readonly string[] Roofs = ["--peak", "100", "--bandwidth", "20"];
+    static readonly string[] Roofs = ["--peak", "200", "--bandwidth", "20"];
 
     readonly Facesearch program = new();
 
@@ -72,29 +72,33 @@ public sealed class ProfileTests : IDisposable
     [Fact]
     public void ShapesTellConvolutionsOfTheSameResultApart()
     {
-        static string Text(Shape result, params Shape[] inputs) => ShapeText.Of(new ProfileSpan("op", Direction.Forward, result, inputs, -1, 0, 0, default, 0, 0, 0, 0));
-        Shape x = Shape.Map(64, 32, 28, 28), y = Shape.Map(64, 32, 14, 14);
-        Assert.Equal("64×32×28×28 3×3→32 /2", Text(y, x, Shape.Of(32, 32, 3, 3)));
-        Assert.Equal("64×32×28×28 1×1→32 /2", Text(y, x, Shape.Of(32, 32, 1, 1)));
-        Assert.Equal("64×32×28×28 3×3 depthwise", Text(x, x, Shape.Of(32, 1, 3, 3)));
-        Assert.Equal("64×32×28×28 3×3→32 in 4 groups", Text(x, x, Shape.Of(32, 8, 3, 3)));
-        Assert.Equal("8×4 · 100×4", Text(Shape.Of(1), Shape.Of(8, 4), Shape.Of(100, 4)));
-        Assert.Equal("64×32×28×28", Text(x, x, Shape.Of(32)));
-        Assert.Equal("64×32×28×28", Text(x, x, x));
-        Assert.Equal("64×32×28×28→64×32×1×1", Text(Shape.Map(64, 32, 1, 1), x));
-        Assert.Equal("", ShapeText.Of(Span("sgd", Direction.None, -1, 0, 1)));
+        static string Text(Shape result, params Shape[] inputs)
+        {
+            var span = new ProfileSpan("op", Direction.Forward, result, inputs, -1, 0, 0, default, 0, 0, 0, 0);
+            return $"{OpText.Name(span)}: {OpText.Shapes(span)}";
+        }
+        Shape x = Shape.Map(64, 32, 28, 28), y = Shape.Map(64, 48, 14, 14);
+        Assert.Equal("op 3×3: 64×32×28×28→48 /2", Text(y, x, Shape.Of(48, 32, 3, 3)));
+        Assert.Equal("op 1×1: 64×32×28×28→48 /2", Text(y, x, Shape.Of(48, 32, 1, 1)));
+        Assert.Equal("op 3×3 depthwise: 64×32×28×28", Text(x, x, Shape.Of(32, 1, 3, 3)));
+        Assert.Equal("op 3×3: 64×32×28×28→32 in 4 groups", Text(x, x, Shape.Of(32, 8, 3, 3)));
+        Assert.Equal("op: 8×4 · 100×4", Text(Shape.Of(1), Shape.Of(8, 4), Shape.Of(100, 4)));
+        Assert.Equal("op: 64×32×28×28", Text(x, x, Shape.Of(32)));
+        Assert.Equal("op: 64×32×28×28", Text(x, x, x));
+        Assert.Equal("op: 64×32×28×28→64×32×1×1", Text(Shape.Map(64, 32, 1, 1), x));
+        Assert.Equal("", OpText.Shapes(Span("sgd", Direction.None, -1, 0, 1)));
     }
 
     [Fact]
     public void ATrainingIsProfiledOpByOp()
     {
-        var end = program.Run(["profile", "train", .. Facesearch.Tiny, .. Roofs, "--identities", "20", "--steps", "3", "--threads", "2"]).Ended(0);
+        var end = program.Run(["profile", "train", .. Facesearch.Tiny, .. Roofs, "--identities", "20", "--steps", "3", "--threads", "2", "--top", "1000"]).Ended(0);
         Assert.DoesNotContain('\u001b', end.Out);
         Assert.Matches(@"by op:\nop +direction +calls +ms/step +% step +GF/s +GB/s +flop/B +% roof +bound by +KB +faults\n", end.Out);
-        Assert.Matches(@"(?m)^conv2d +16×3×16×16 3×3→16 /2 +backward +1 +[\d.]+ ", end.Out);
+        Assert.Matches(@"(?m)^conv2d 3×3 +16×3×16×16→16 /2 +backward +1 +[\d.]+ ", end.Out);
         foreach (var section in (string[])["batch", "input", "sgd"]) Assert.Matches($@"(?m)^{section} +[\d.]+", end.Out);
         Assert.Matches(@"step: median [\d.]+ ms, .* over 3 steps, .* images/s", end.Out);
-        Assert.Contains("roof: 200.0 GF/s (2 × 100.0) and 20.0 GB/s", end.Out);
+        Assert.Contains("roof: 200.0 GF/s of 2 threads and 20.0 GB/s", end.Out);
         Assert.Equal("roofline: " + Path.Combine("runs", "profile", "train-1", "roofline.svg"), end.Lines[^1]);
 
         var table = File.ReadAllLines(program.In("runs/profile/train-1/profile.csv")).Select(l => l.Split(',')).ToArray();
@@ -125,7 +129,7 @@ public sealed class ProfileTests : IDisposable
         }
         Assert.Equal(steps, spans.Count(s => s.Name == "step"));
         Assert.Equal(steps, spans.Count(s => s.Name == "backward"));
-        var convolution = events.First(e => e.GetProperty("name").GetString() == "conv2d");
+        var convolution = events.First(e => e.GetProperty("name").GetString() == "conv2d 3×3");
         Assert.Equal("forward", convolution.GetProperty("cat").GetString());
         foreach (var name in (string[])["shape", "gflop", "mb", "gflops", "gbs", "percent_of_roof", "bound", "allocated_bytes", "page_faults"])
             Assert.True(convolution.GetProperty("args").TryGetProperty(name, out _), name);
@@ -140,7 +144,7 @@ public sealed class ProfileTests : IDisposable
         var words = svg.Descendants().Where(e => e.Name.LocalName == "text").Select(e => e.Value).ToArray();
         Assert.Contains("200 GF/s: multiply-adds without memory", words);
         Assert.Contains("20 GB/s: copying memory", words);
-        Assert.Contains(words, w => w.StartsWith("conv2d backward 16×", StringComparison.Ordinal));
+        Assert.Contains(words, w => w.StartsWith("conv2d 3×3 backward 16×", StringComparison.Ordinal));
         Assert.DoesNotContain(words, w => w.Contains("NaN", StringComparison.Ordinal));
         foreach (var number in (string[])["x", "y", "cx", "cy", "r"])
             Assert.All(svg.Descendants().Attributes(number), a => Assert.True(double.TryParse(a.Value, out double value) && double.IsFinite(value), $"{a}"));
@@ -191,7 +195,7 @@ public sealed class ProfileTests : IDisposable
     [Fact]
     public void TheHeadIsProfiledByItsSizes()
     {
-        var output = program.Run(["profile", "head", "--identities", "50", "--batch", "6", "--dimension", "16", "--steps", "2", .. Roofs]).Ended(0).Out;
+        var output = program.Run(["profile", "head", "--identities", "50", "--batch", "6", "--dimension", "16", "--steps", "2", "--recompute", .. Roofs]).Ended(0).Out;
         Assert.Matches(@"(?m)^margin softmax +6×16 · 50×16 +backward ", output);
         Assert.Contains(Path.Combine("runs", "profile", "head-1", "trace.json"), output);
     }
