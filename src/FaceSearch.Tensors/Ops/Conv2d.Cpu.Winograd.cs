@@ -51,13 +51,14 @@ readonly record struct WinogradPart(int Image, int Images, int TileRow, int Tile
 ///
 /// Error against fp64: about twice the direct kernels' (rms 0.5 to 2.2 millionths), still below plain float sums', so tests grant no
 /// slack. That is owed to the points 0, ±5/8, ±3/2, ∞, as oneDNN has them; the textbook's 0, ±1, ±2, ∞ save a few multiplications
-/// and erred two to five times more. A long weight gradient errs five times the direct one, whose sixteen partial sums are shorter.
+/// and erred two to five times more. A weight gradient over many tiles errs up to three times the direct one, which
+/// has more partial sums.
 ///
 /// One core of a Zen 5 (244 GF/s), AVX-512, forward and both gradients, and how much faster than the direct kernels:
 ///   batch 32: 64 channels 56² 40 ms, 2.4×; 128 28² 32 ms, 2.9×; 256 14² 41 ms, 2.2×; 512 7² 57 ms, 1.8×
 ///   batch 64: 16 48² 1.4×; 32 24² 1.8×; 64 12² 2.2×; 64 channels at 7² 2.1×, 6² 1.6×, 5² 1.2×, 4² 2.7×, 3² 1.9×, 2² 1.0 to 1.2×, 1² 0.7×
-/// AVX2 and portable gain 2.4 to 3.6×, and 1.0× at 16 channels 5². Lost: three inputs (0.6×: their one block costs as much as
-/// sixteen); four break even. 512 channels at 7² need a batch of eight to pay for their transformed weights.
+/// AVX2 and portable gain 2.4 to 3.6× from 12² up; 16 channels 5² break even everywhere. Lost: three inputs (0.6×: their one block costs as much as
+/// sixteen); four do not lose. 512 channels at 7² need a batch of eight to pay for their transformed weights.
 /// </summary>
 public sealed unsafe partial class Cpu<V>
 {
