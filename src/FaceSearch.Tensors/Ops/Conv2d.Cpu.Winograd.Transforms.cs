@@ -10,6 +10,11 @@ unsafe interface ITransform
     static abstract void Apply<V>(float* from, long fromStep, float* to, long toStep) where V : struct, ILanes<V>;
 }
 
+/// <summary>
+/// The points 0, ±A, ±B, ∞ at which Winograd's polynomials are evaluated. A and B are short binary fractions, so that the products
+/// here are exact. The transforms follow from Lagrange's interpolation: Bᵀ has the coefficients of Π(t − q) over the other
+/// points q, Aᵀ the powers of the points, G the powers divided by Π(p − q).
+/// </summary>
 static class WinogradPoints
 {
     public const float A = 5 / 8f, B = 3 / 2f, A2 = A * A, B2 = B * B, A3 = A * A2, B3 = B * B2, Product = A2 * B2, Sum = A2 + B2;

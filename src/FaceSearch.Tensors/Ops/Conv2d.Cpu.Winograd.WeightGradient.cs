@@ -1,35 +1,61 @@
 namespace FaceSearch.Tensors;
 
 /// <summary>
-/// dw = Gᵀ[Σ_tiles (Bᵀ x B) ⊙ (A dy Aᵀ)]G. Part by part, all threads first bring both maps to the points, block by block,
-/// and then add matrix products [inputs × tiles]·[tiles × outputs], point by point and slice by slice of the outputs. Each sum runs over the
-/// tiles in their order whatever the parts and threads are, and there is one copy of it: partial sums per thread would take
-/// four times a wide layer's weights each (38 MB at 512 channels). Parts are twice those of the forward pass,
-/// as every part reads and writes all sums.
+/// dw = Gᵀ[Σ_tiles (Bᵀ x B) ⊙ (A dy Aᵀ)]G. Part by part, both maps are brought to the points, block by block, and then
+/// products [inputs × tiles]·[tiles × outputs] are added, point by point and slice by slice of the outputs. Parts are
+/// twice those of the forward pass, as each reads and writes all sums.
+///
+/// Threads: in narrow layers each has its parts and a partial sum for itself, and nobody waits. In wide layers, where a
+/// partial sum outgrows the maps (38 MB at 512 channels), all threads share one part after the other, first its blocks, then
+/// its points. Narrow layers lose by sharing, as a part of theirs lasts 20 µs; eight partial sums instead of four cost
+/// 64 channels 12² another tenth.
 /// </summary>
 public sealed unsafe partial class Cpu<V>
 {
+    // Partial sums: so many, unless that takes more floats than this.
+    const int WinogradPartials = 4;
+    const long WinogradPartialFloats = 3 << 18;
+
+    /// The loop over the tiles of a part: on all threads, or on the one that has the part for itself.
+    delegate void Loop(int tiles, Workers.Tile tile);
+
     void WinogradWeight(Tensor x, Tensor dy, Tensor dweight)
     {
         var channels = new WeightChannels(dweight.Shape, 1, transposed: false);
-        var tiles = WinogradTiles.Of(dy.Shape, 2 * TilesOfPart(channels), share: 1);
-        long Ins(int count) => WinogradTiles.Points * PointFloats((long)channels.InBlocks * count);
-        long Outs(int count) => WinogradTiles.Points * PointFloats((long)channels.OutBlocks * count);
-        using var sums = New(Shape.Of(WinogradTiles.Points, checked((int)PointFloats(channels))));
-        using var points = New(Shape.Of(checked((int)(Ins(tiles.PartTiles) + Outs(tiles.PartTiles)))));
-        for (int index = 0; index < tiles.Parts; index++)
+        long sumFloats = WinogradTiles.Points * PointFloats(channels);
+        int most = WinogradPartials * sumFloats <= WinogradPartialFloats ? WinogradPartials : 1;
+        var tiles = WinogradTiles.Of(dy.Shape, 2 * TilesOfPart(channels), share: most);
+        int partials = Math.Min(most, tiles.Parts);
+        long pointFloats = PointsOf(channels.InBlocks, tiles.PartTiles) + PointsOf(channels.OutBlocks, tiles.PartTiles);
+        using var sums = New(Shape.Of(partials, checked((int)sumFloats)));
+        using var points = New(Shape.Of(partials > 1 ? workers.Count : 1, checked((int)pointFloats)));
+        void AddParts(int partial, int area, Loop loop)
         {
-            var part = tiles.Part(index);
-            nint u = (nint)Of(points), v = (nint)(Of(points) + Ins(part.Tiles));
-            bool isFirst = index == 0;
-            workers.Run(channels.InBlocks + channels.OutBlocks, (block, worker) =>
-            {
-                if (block < channels.InBlocks) BlockToPoints<InputTransform>(x, part, block, WinogradFrame(part.Columns), (float*)u, worker);
-                else BlockToPoints<GradientTransform>(dy, part, block - channels.InBlocks, GradientFrame(part.Columns), (float*)v, worker);
-            });
-            workers.Run(WinogradTiles.Points * channels.Slices, (tile, _) => AddPoint((float*)u, (float*)v, part.Tiles, channels, tile, isFirst, Of(sums)));
+            int first = tiles.Parts * partial / partials, end = tiles.Parts * (partial + 1) / partials;
+            for (int part = first; part < end; part++)
+                AddPart(x, dy, tiles.Part(part), channels, Of(points) + area * pointFloats, Of(sums) + partial * sumFloats, part == first, loop);
         }
+        if (partials == 1) AddParts(0, 0, workers.Run);
+        else
+            workers.Run(partials, (partial, worker) => AddParts(partial, worker, (count, act) =>
+            {
+                for (int i = 0; i < count; i++) act(i, worker);
+            }));
+        AddPartials(Of(sums), partials, sumFloats);
         UnpackWinograd(sums, dweight, channels);
+    }
+
+    static long PointsOf(int blocks, int tiles) => WinogradTiles.Points * PointFloats((long)blocks * tiles);
+
+    void AddPart(Tensor x, Tensor dy, WinogradPart part, WeightChannels channels, float* points, float* sums, bool isFirst, Loop loop)
+    {
+        nint u = (nint)points, v = (nint)(points + PointsOf(channels.InBlocks, part.Tiles));
+        loop(channels.InBlocks + channels.OutBlocks, (block, worker) =>
+        {
+            if (block < channels.InBlocks) BlockToPoints<InputTransform>(x, part, block, WinogradFrame(part.Columns), (float*)u, worker);
+            else BlockToPoints<GradientTransform>(dy, part, block - channels.InBlocks, GradientFrame(part.Columns), (float*)v, worker);
+        });
+        loop(WinogradTiles.Points * channels.Slices, (tile, _) => AddPoint((float*)u, (float*)v, part.Tiles, channels, tile / channels.Slices, tile % channels.Slices, isFirst, sums));
     }
 
     static Frame GradientFrame(int columns) => new(0, 0, 1, 1, 1, columns * WinogradTiles.Side);
@@ -42,13 +68,12 @@ public sealed unsafe partial class Cpu<V>
     }
 
     /// Adds one point of one slice of outputs: sums[input][output] += Σ_tile u[input][tile] · v[output][tile].
-    static void AddPoint(float* u, float* v, int tiles, WeightChannels channels, int tile, bool isFirst, float* sums)
+    static void AddPoint(float* u, float* v, int tiles, WeightChannels channels, int point, int slice, bool isFirst, float* sums)
     {
-        int point = tile / channels.Slices, slice = tile % channels.Slices, block = slice * Pair, width = Math.Min(Pair, channels.OutBlocks - block) * 16;
+        int block = slice * Pair, width = Math.Min(Pair, channels.OutBlocks - block) * 16;
         float* x = u + point * PointFloats((long)channels.InBlocks * tiles), dy = v + point * PointFloats((long)channels.OutBlocks * tiles) + block * tiles * 16L;
         float* to = sums + point * PointFloats(channels) + slice * channels.SliceFloats(1);
-        if (isFirst)
-            for (long i = 0; i < (long)channels.Ins * width; i += 16) V.Store(V.Zero, to + i);
+        for (long i = 0, n = isFirst ? (long)channels.Ins * width : 0; i < n; i += 16) V.Store(V.Zero, to + i);
         var pixels = new Pixels(1, 1, tiles, 0, 0, 0, 0);
         for (int b = 0; b < channels.InBlocks; b++, x += tiles * 16L)
         {

@@ -41,18 +41,24 @@ readonly record struct WinogradPart(int Image, int Images, int TileRow, int Tile
 
 /// <summary>
 /// Winograd's convolution F(4×4, 3×3): y = Aᵀ[(G w Gᵀ) ⊙ (Bᵀ x B)]A on tiles of 6×6 inputs and 4×4 outputs (Lavin and Gray,
-/// "Fast Algorithms for Convolutional Neural Networks", 2015). At each of 36 points a matrix product [tiles × inputs]·[inputs × outputs] remains,
-/// 36 multiplications where the direct sum has 144. The gradient of x is the same with the weights rotated and transposed.
+/// "Fast Algorithms for Convolutional Neural Networks", 2015). What remains is a matrix product [tiles × inputs]·[inputs × outputs]
+/// at each of 36 points: 36 multiplications where the direct sum has 144. The gradient of x is the same, with the weights
+/// rotated and transposed.
 ///
-/// Working set: a part (<see cref="WinogradTiles"/>) is read by Band, transformed, multiplied and transformed back by one
-/// thread, so that its points stay in the L2 cache; when it ends, all channels of its output rows are complete. Wide
-/// layers get parts beyond L2: each part reads all weights of all points, and that is the larger stream. What an
-/// image becomes does not depend on its part, nor on its batch.
+/// Tiling: a part of the tiles is read by Band, transformed, multiplied and transformed back by one thread, so that its
+/// points stay in the L2 cache; when it ends, all channels of its output rows are complete. Wide layers get parts beyond
+/// L2, because each part reads all weights of all points. An image's result depends neither on its part nor on its batch.
 ///
-/// Exactness: the interpolation points 0, ±5/8, ±3/2, ∞ (as oneDNN has) instead of 0, ±1, ±2, ∞ cost nothing and
-/// err less. Sums and differences of transformed values still cancel; <see cref="Exact"/> is for whoever minds.
+/// Error against fp64: about twice the direct kernels' (rms 0.5 to 2.2 millionths), still below plain float sums', so tests grant no
+/// slack. That is owed to the points 0, ±5/8, ±3/2, ∞, as oneDNN has them; the textbook's 0, ±1, ±2, ∞ save a few multiplications
+/// and erred two to five times more. A weight gradient over many tiles errs up to three times the direct one, which
+/// has more partial sums.
 ///
-/// FIGURES
+/// One core of a Zen 5 (244 GF/s), AVX-512, forward and both gradients, and how much faster than the direct kernels:
+///   batch 32: 64 channels 56² 40 ms, 2.4×; 128 28² 32 ms, 2.9×; 256 14² 41 ms, 2.2×; 512 7² 57 ms, 1.8×
+///   batch 64: 16 48² 1.4×; 32 24² 1.8×; 64 12² 2.2×; 64 channels at 7² 2.1×, 6² 1.6×, 5² 1.2×, 4² 2.7×, 3² 1.9×, 2² 1.0 to 1.2×, 1² 0.7×
+/// AVX2 and portable gain 2.4 to 3.6× from 12² up; 16 channels 5² break even everywhere. Lost: three inputs (0.6×: their one block costs as much as
+/// sixteen); four do not lose. 512 channels at 7² need a batch of eight to pay for their transformed weights.
 /// </summary>
 public sealed unsafe partial class Cpu<V>
 {
@@ -60,7 +66,7 @@ public sealed unsafe partial class Cpu<V>
     const int PartFloats = 1 << 17;
     // Tiles below which reading the weights of all points costs more than multiplying with them.
     const int LeastPartTiles = 48;
-    // Narrower sums and smaller maps are faster directly.
+    // Sums over fewer channels and smaller maps are faster directly, or no slower.
     const int LeastInputs = 4, LeastSide = 3;
 
     /// <summary>Leaves every convolution to the direct kernels: nearer to fp64, and about half as fast at 3×3.</summary>
