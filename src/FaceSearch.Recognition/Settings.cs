@@ -107,7 +107,7 @@ public sealed record HeadSettings
     public string Gradient { get; init; } = "exact";
     [Setting("share of the training over which the margins grow from none to full", 0, 1)]
     public double Ramp { get; init; } = 0.3;
-    [Setting("compute the cosines again in the backward pass instead of keeping them in 16 bits: gradients to the precision of floats, a quarter slower")]
+    [Setting("compute the cosines again in the backward pass instead of keeping them in 16 bits: gradients to the precision of floats, the head about 30 % slower")]
     public bool Recompute { get; init; }
 }
 

@@ -50,7 +50,7 @@ public sealed unsafe partial class Cpu<V>
         void Update(float* centre, float* product, float pull, float* velocity, int dimension)
         {
             float factor = pull + rule.WeightDecay;
-            // Nesterov's step g + momentum·v, or v = v + 0·g.
+            // Both forms of the step as one: g + momentum·v, or 0·g + 1·v.
             float ofGradient = rule.Nesterov ? 1 : 0, ofVelocity = rule.Nesterov ? rule.Momentum : 1;
             V f = V.Create(factor), momentum = V.Create(rule.Momentum), g1 = V.Create(-rule.Rate * ofGradient), v1 = V.Create(-rule.Rate * ofVelocity);
             int k = 0;

@@ -14,49 +14,61 @@ public sealed unsafe partial class Cpu<V>
         public static int Width { [MethodImpl(MethodImplOptions.AggressiveInlining)] get => V.Accumulators >= 16 ? 32 : 16; }
         public static int Rows { [MethodImpl(MethodImplOptions.AggressiveInlining)] get => V.Accumulators >= 16 ? 8 : V.Accumulators >= 4 ? 4 : 2; }
 
+        /// So that a tile of classes is asked for in the time of its products with 128 rows, whatever the registers.
+        static int TermsPerLine { [MethodImpl(MethodImplOptions.AggressiveInlining)] get => 2048 / (Rows * Width); }
+
         /// c [Rows, Width] = a [Rows, depth] · b [depth, Width], or c += where asked. Element (i, k) of a is a[i·row + k·column].
+        /// Meanwhile it asks for memory from <paramref name="ahead"/> on, a line at a time, as much as <see cref="Ahead"/> says.
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public static void Product(int depth, float* a, long row, long column, float* b, float* c, long stride, bool add)
+        public static void Product(int depth, float* a, long row, long column, float* b, float* c, long stride, bool add, float* ahead)
         {
-            if (V.Accumulators >= 16) Product8x2(depth, a, row, column, b, c, stride, add);
-            else if (V.Accumulators >= 4) Product4x1(depth, a, row, column, b, c, stride, add);
-            else Product2x1(depth, a, row, column, b, c, stride, add);
+            if (V.Accumulators >= 16) Product8x2(depth, a, row, column, b, c, stride, add, ahead);
+            else if (V.Accumulators >= 4) Product4x1(depth, a, row, column, b, c, stride, add, ahead);
+            else Product2x1(depth, a, row, column, b, c, stride, add, ahead);
         }
 
         [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
-        static void Product8x2(int depth, float* a, long row, long column, float* b, float* c, long stride, bool add)
+        static void Product8x2(int depth, float* a, long row, long column, float* b, float* c, long stride, bool add, float* ahead)
         {
             float* a1 = a + row, a2 = a1 + row, a3 = a2 + row, a4 = a3 + row, a5 = a4 + row, a6 = a5 + row, a7 = a6 + row;
             V c00 = V.Zero, c01 = V.Zero, c10 = V.Zero, c11 = V.Zero, c20 = V.Zero, c21 = V.Zero, c30 = V.Zero, c31 = V.Zero;
             V c40 = V.Zero, c41 = V.Zero, c50 = V.Zero, c51 = V.Zero, c60 = V.Zero, c61 = V.Zero, c70 = V.Zero, c71 = V.Zero;
-            for (long k = 0; depth > 0; depth--, k += column, b += 32)
+            for (long k = 0; depth > 0; depth -= TermsPerLine, ahead += 16)
             {
-                V b0 = V.Load(b), b1 = V.Load(b + 16), t = V.Create(a[k]);
-                c00 = V.Fma(t, b0, c00); c01 = V.Fma(t, b1, c01); t = V.Create(a1[k]);
-                c10 = V.Fma(t, b0, c10); c11 = V.Fma(t, b1, c11); t = V.Create(a2[k]);
-                c20 = V.Fma(t, b0, c20); c21 = V.Fma(t, b1, c21); t = V.Create(a3[k]);
-                c30 = V.Fma(t, b0, c30); c31 = V.Fma(t, b1, c31); t = V.Create(a4[k]);
-                c40 = V.Fma(t, b0, c40); c41 = V.Fma(t, b1, c41); t = V.Create(a5[k]);
-                c50 = V.Fma(t, b0, c50); c51 = V.Fma(t, b1, c51); t = V.Create(a6[k]);
-                c60 = V.Fma(t, b0, c60); c61 = V.Fma(t, b1, c61); t = V.Create(a7[k]);
-                c70 = V.Fma(t, b0, c70); c71 = V.Fma(t, b1, c71);
+                Prefetch(ahead);
+                for (int n = Math.Min(depth, TermsPerLine); n > 0; n--, k += column, b += 32)
+                {
+                    V b0 = V.Load(b), b1 = V.Load(b + 16), t = V.Create(a[k]);
+                    c00 = V.Fma(t, b0, c00); c01 = V.Fma(t, b1, c01); t = V.Create(a1[k]);
+                    c10 = V.Fma(t, b0, c10); c11 = V.Fma(t, b1, c11); t = V.Create(a2[k]);
+                    c20 = V.Fma(t, b0, c20); c21 = V.Fma(t, b1, c21); t = V.Create(a3[k]);
+                    c30 = V.Fma(t, b0, c30); c31 = V.Fma(t, b1, c31); t = V.Create(a4[k]);
+                    c40 = V.Fma(t, b0, c40); c41 = V.Fma(t, b1, c41); t = V.Create(a5[k]);
+                    c50 = V.Fma(t, b0, c50); c51 = V.Fma(t, b1, c51); t = V.Create(a6[k]);
+                    c60 = V.Fma(t, b0, c60); c61 = V.Fma(t, b1, c61); t = V.Create(a7[k]);
+                    c70 = V.Fma(t, b0, c70); c71 = V.Fma(t, b1, c71);
+                }
             }
             Put(c00, c01, c, add); Put(c10, c11, c += stride, add); Put(c20, c21, c += stride, add); Put(c30, c31, c += stride, add);
             Put(c40, c41, c += stride, add); Put(c50, c51, c += stride, add); Put(c60, c61, c += stride, add); Put(c70, c71, c + stride, add);
         }
 
         [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
-        static void Product4x1(int depth, float* a, long row, long column, float* b, float* c, long stride, bool add)
+        static void Product4x1(int depth, float* a, long row, long column, float* b, float* c, long stride, bool add, float* ahead)
         {
             float* a1 = a + row, a2 = a1 + row, a3 = a2 + row;
             V c0 = V.Zero, c1 = V.Zero, c2 = V.Zero, c3 = V.Zero;
-            for (long k = 0; depth > 0; depth--, k += column, b += 16)
+            for (long k = 0; depth > 0; depth -= TermsPerLine, ahead += 16)
             {
-                V v = V.Load(b);
-                c0 = V.Fma(V.Create(a[k]), v, c0);
-                c1 = V.Fma(V.Create(a1[k]), v, c1);
-                c2 = V.Fma(V.Create(a2[k]), v, c2);
-                c3 = V.Fma(V.Create(a3[k]), v, c3);
+                Prefetch(ahead);
+                for (int n = Math.Min(depth, TermsPerLine); n > 0; n--, k += column, b += 16)
+                {
+                    V v = V.Load(b);
+                    c0 = V.Fma(V.Create(a[k]), v, c0);
+                    c1 = V.Fma(V.Create(a1[k]), v, c1);
+                    c2 = V.Fma(V.Create(a2[k]), v, c2);
+                    c3 = V.Fma(V.Create(a3[k]), v, c3);
+                }
             }
             Put(c0, c, add);
             Put(c1, c += stride, add);
@@ -65,14 +77,18 @@ public sealed unsafe partial class Cpu<V>
         }
 
         [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
-        static void Product2x1(int depth, float* a, long row, long column, float* b, float* c, long stride, bool add)
+        static void Product2x1(int depth, float* a, long row, long column, float* b, float* c, long stride, bool add, float* ahead)
         {
             V c0 = V.Zero, c1 = V.Zero;
-            for (long k = 0; depth > 0; depth--, k += column, b += 16)
+            for (long k = 0; depth > 0; depth -= TermsPerLine, ahead += 16)
             {
-                V v = V.Load(b);
-                c0 = V.Fma(V.Create(a[k]), v, c0);
-                c1 = V.Fma(V.Create(a[row + k]), v, c1);
+                Prefetch(ahead);
+                for (int n = Math.Min(depth, TermsPerLine); n > 0; n--, k += column, b += 16)
+                {
+                    V v = V.Load(b);
+                    c0 = V.Fma(V.Create(a[k]), v, c0);
+                    c1 = V.Fma(V.Create(a[row + k]), v, c1);
+                }
             }
             Put(c0, c, add);
             Put(c1, c + stride, add);
@@ -88,13 +104,15 @@ public sealed unsafe partial class Cpu<V>
             Put(w, c + 16, add);
         }
 
-        /// Asks for memory that will be read soon; only a hint.
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public static void Prefetch(float* from, long floats)
+        static void Prefetch(float* line)
         {
-            if (!Sse.IsSupported) return;
-            for (long i = 0; i < floats; i += 16) Sse.Prefetch1(from + i);
+            if (Sse.IsSupported) Sse.Prefetch1(line);
         }
+
+        /// How far a product of that depth moves on in the memory it asks for.
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static int Ahead(int depth) => (depth + TermsPerLine - 1) / TermsPerLine * 16;
 
         /// Rows of a matrix → strips [⌈columns/Width⌉][height][Width], zeros past the last column.
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]

@@ -36,7 +36,17 @@ public sealed unsafe partial class Cpu<V>
         public bool InverseLengths(float* inverses)
         {
             bool finite = true;
-            for (int c = 0; c < count; c++) inverses[c] = Inverse(Dot(centres + c * Stride, centres + c * Stride, tiling.PaddedDimension), ref finite);
+            for (int c = 0; c < count; c++)
+            {
+                V squares = V.Zero, others = V.Zero;
+                for (float* w = centres + c * Stride, end = w + tiling.PaddedDimension; w < end; w += 32)
+                {
+                    V v = V.Load(w), u = V.Load(w + 16);
+                    squares = V.Fma(v, v, squares);
+                    others = V.Fma(u, u, others);
+                }
+                inverses[c] = Inverse(V.Sum(squares + others), ref finite);
+            }
             return finite;
         }
 
@@ -54,13 +64,10 @@ public sealed unsafe partial class Cpu<V>
             float* next = source + (long)MarginTiling.TileClasses * tiling.Dimension;
             for (int k = 0; k < tiling.Dimension; k += MarginTiling.Depth)
             {
-                int depth = Math.Min(MarginTiling.Depth, tiling.Dimension - k), ahead = depth * Panels.Rows * Panels.Width / tiling.PaddedBatch;
+                int depth = Math.Min(MarginTiling.Depth, tiling.Dimension - k);
                 for (int b = 0; b < tiling.Batch; b += Panels.Width)
-                    for (int c = 0; c < count; c += Panels.Rows, next += ahead)
-                    {
-                        Panels.Prefetch(next, ahead);
-                        Panels.Product(depth, centres + c * Stride + k, Stride, 1, rowStrips + (long)b * tiling.Dimension + k * Panels.Width, Row(c) + b, tiling.LogitStride, add: k > 0);
-                    }
+                    for (int c = 0; c < count; c += Panels.Rows, next += Panels.Ahead(depth))
+                        Panels.Product(depth, centres + c * Stride + k, Stride, 1, rowStrips + (long)b * tiling.Dimension + k * Panels.Width, Row(c) + b, tiling.LogitStride, add: k > 0, next);
             }
             for (int c = 0; c < count; c++)
                 if (kept is null) Scale(Row(c), inverses[c] * scale);

@@ -56,18 +56,14 @@ public sealed unsafe partial class Cpu<V>
             }
         }
 
-        /// partial += gradientsᵀ · W, in strips [⌈d/Width⌉][PaddedBatch][Width]. Asks for what FinishCentres will change, if any.
+        /// partial = gradientsᵀ · W, or += where asked, in strips [⌈d/Width⌉][PaddedBatch][Width]. Asks for what FinishCentres will change, if any.
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        public void AddToRows(float* partial, float* changes)
+        public void ToRows(float* partial, bool add, float* changes)
         {
-            float* strip = strips, next = changes + (long)first * tiling.Dimension;
-            int ahead = changes is null ? 0 : MarginTiling.TileClasses * Panels.Rows * Panels.Width / tiling.PaddedBatch;
+            float* strip = strips, next = changes is null ? strips : changes + (long)first * tiling.Dimension;
             for (int k = 0; k < tiling.Dimension; k += Panels.Width, strip += tiling.StripFloats(Panels.Width))
-                for (int b = 0; b < tiling.Batch; b += Panels.Rows, next += ahead)
-                {
-                    Panels.Prefetch(next, ahead);
-                    Panels.Product(count, logits + b, 1, tiling.LogitStride, strip, partial + (long)k * tiling.PaddedBatch + b * Panels.Width, Panels.Width, add: true);
-                }
+                for (int b = 0; b < tiling.Batch; b += Panels.Rows, next += Panels.Ahead(count))
+                    Panels.Product(count, logits + b, 1, tiling.LogitStride, strip, partial + (long)k * tiling.PaddedBatch + b * Panels.Width, Panels.Width, add, next);
         }
 
         /// Hands each centre's dw = gradients · x̂ − along/‖w‖ · w to its gradient, or to its update.
@@ -75,14 +71,10 @@ public sealed unsafe partial class Cpu<V>
         public void FinishCentres(float* columnStrips, float* along, float* inverses, in CentreTarget target)
         {
             float* next = source + (long)MarginTiling.TileClasses * tiling.Dimension;
-            int ahead = Panels.Rows * Panels.Width;
             for (int c = 0; c < count; c += Panels.Rows)
             {
-                for (int k = 0; k < tiling.Dimension; k += Panels.Width, next += ahead)
-                {
-                    Panels.Prefetch(next, ahead);
-                    Panels.Product(tiling.Batch, Row(c), tiling.LogitStride, 1, columnStrips + (long)k * tiling.PaddedBatch, products + k, Stride, add: false);
-                }
+                for (int k = 0; k < tiling.Dimension; k += Panels.Width, next += Panels.Ahead(tiling.Batch))
+                    Panels.Product(tiling.Batch, Row(c), tiling.LogitStride, 1, columnStrips + (long)k * tiling.PaddedBatch, products + k, Stride, add: false, next);
                 for (int i = c; i < Math.Min(count, c + Panels.Rows); i++)
                     target.Finish(source + (long)i * tiling.Dimension, products + (i - c) * Stride, -along[i] * inverses[i], (long)(first + i) * tiling.Dimension, tiling.Dimension);
             }

@@ -14,7 +14,7 @@ readonly record struct MarginTiling(int Batch, int Dimension, int Classes)
     /// The most memory for cosines kept from the forward pass; above it the backward pass computes them again.
     public const long MostKeptBytes = 256L << 20;
     // Groups share the work between threads and each costs B·d floats for its part of the embeddings' gradient.
-    const int LeastTilesPerGroup = 4, MostGroups = 32;
+    const int LeastTilesPerGroup = 8, MostGroups = 32;
 
     public static MarginTiling Of(Tensor unit, Tensor centres) => new(unit.Shape.Rows, unit.Shape.Cols, centres.Shape.Rows);
 
