@@ -112,7 +112,7 @@ static class TrainVerb
 
     static SearchSettings SettingsOf(ParseResult result, bool resume, string path)
     {
-        if (resume) return result.Settings(SettingsSource.Load(new SearchSettings(), Path.Combine(path, RunFolder.SettingsFile), new Dictionary<string, string>(), []));
+        if (resume) return result.SameSettings(SettingsSource.Load(new SearchSettings(), Path.Combine(path, RunFolder.SettingsFile), new Dictionary<string, string>(), []), "run", "--name");
         if (result.GetValue(Design) is not { Length: > 0 } design) return result.Settings();
         int colon = design.LastIndexOf(':');
         using var store = StudyStore.OpenRead(StudyFiles.Find(result.GetValue(SettingsOptions.Runs)!, colon < 0 ? design : design[..colon]));

@@ -61,6 +61,8 @@ public sealed record CleanSettings
 {
     [Setting("drop a photograph whose cosine to its identity's leave-one-out centre is below; -1 = off", -1, 1)]
     public double DropBelow { get; init; } = -1;
+    [Setting("drop a photograph whose cosine to another identity's centre exceeds that to its own by more than this; 2 = off", 0, 2)]
+    public double DropNearer { get; init; } = 2;
     [Setting("merge two identities whose centres' cosine is above; 2 = off", 0, 2)]
     public double MergeAbove { get; init; } = 2;
     [Setting("drop identities left with fewer photographs", 1, 1000)]
