@@ -29,6 +29,8 @@ public sealed class JointSearch
     readonly StudyStore store;
     readonly SearchSettings settings;
     readonly Space space;
+    /// Of faces and teacher: the user's settings with what the space's designs share (an input size, for example).
+    readonly Settings shared;
     readonly Action<string> log;
     readonly CancellationToken stop;
     readonly string folder;
@@ -37,6 +39,7 @@ public sealed class JointSearch
     {
         (this.store, this.folder, this.log, this.stop) = (store, folder, log, stop);
         (settings, space) = (store.Info.ToSettings(), store.Info.Space);
+        shared = space.Baseline(settings.Run);
     }
 
     /// <param name="settings">Of a new study; a resumed one has its own.</param>
@@ -72,7 +75,7 @@ public sealed class JointSearch
     JointSearchResult Run(IProgress<StudyEvent>? progress, Stopwatch watch)
     {
         NoteEnvironment();
-        var data = FaceData.Load(settings.Run, new Told<LoadProgress>(p => p.Done == p.Total, p => log($"{p.What} {p.Done}/{p.Total}")));
+        var data = FaceData.Load(shared, new Told<LoadProgress>(p => p.Done == p.Total, p => log($"{p.What} {p.Done}/{p.Total}")));
         log($"faces: {data.Train.Count} images of {data.Train.Identities} identities to train on, {data.Choose.Pairs.Length} pairs to choose by, {data.Final.Pairs.Length} kept for the end, {data.Skipped.Count} inputs skipped");
         var runner = new RecognitionRunner(data, Teach(data, out int dimensions), dimensions, settings.Study);
         new Study(store, runner, progress).Run(stop);
@@ -99,7 +102,7 @@ public sealed class JointSearch
     {
         log("teacher: embeddings that the cleaning is judged by");
         using var device = Cpu.Create(Workers);
-        (var embeddings, dimensions) = Teacher.Embed(settings.Run, data.Train, device, stop,
+        (var embeddings, dimensions) = Teacher.Embed(shared, data.Train, device, stop,
             new Told<TrainProgress>(p => p.Step == p.Steps, p => log(FormattableString.Invariant($"teacher: step {p.Step}/{p.Steps} {p.ImagesPerSecond:F0} images/s loss {p.Loss:F2} eta {p.Remaining:m\\:ss}"))));
         return embeddings;
     }
@@ -124,14 +127,14 @@ public sealed class JointSearch
 
     /// What became of the first trial that says it.
     string Reason() => store.Trials.FirstOrDefault(t => t.Message.Length > 0) is { } t
-        ? $", trial {t.Number} for example was {t.State.ToString().ToLowerInvariant()}: {t.Message.Split('\n')[0]}" : "";
+        ? $", for example trial {t.Number} ({t.State.ToString().ToLowerInvariant()}: {t.Message.Split('\n')[0].TrimEnd('.')})" : "";
 
     /// Winner and baseline with the same new seeds at the trials' budget, judged on the final pairs.
     void Finals(RecognitionRunner runner, Trial winner)
     {
         store.SetNote("final.training", FormattableString.Invariant($"each at the trials' budget {settings.Train.Budget}, one thread"));
         var jobs = Enumerable.Range(2, settings.Study.FinalSeeds)
-            .SelectMany(k => new[] { ("best", k, Design(winner, k)), ("baseline", k, WithSeed(space.Baseline(settings.Run), k)) }).ToArray();
+            .SelectMany(k => new[] { ("best", k, Design(winner, k)), ("baseline", k, WithSeed(shared, k)) }).ToArray();
         Each(jobs, job => Noted($"final.{job.Item1}.{job.Item3.Seed}", () =>
         {
             var checkpoint = job is ("best", 2, _) ? Path.Combine(folder, settings.Study.Name + ".best.checkpoint") : null;
