@@ -25,6 +25,14 @@ public sealed class Tape(Device device, bool record = true) : IDisposable
         return tensor;
     }
 
+    /// <summary>A tensor that ops which can will compute as they load it, and others when they need it.</summary>
+    internal Tensor Defer(Normalised deferred)
+    {
+        var tensor = new Tensor(device, deferred.Source.Shape, this, deferred);
+        owned.Add(tensor);
+        return tensor;
+    }
+
     /// <summary>An input of the computation, written from logical row-major values; it needs no gradient.</summary>
     public Tensor Input(Shape shape, ReadOnlySpan<float> values)
     {
@@ -32,6 +40,9 @@ public sealed class Tape(Device device, bool record = true) : IDisposable
         device.Write(tensor, values);
         return tensor;
     }
+
+    /// <summary>Counts work of the forward pass that no node of its own stands for.</summary>
+    internal void Spend(Cost forward) => Forward += forward;
 
     internal Tensor Record(string op, Tensor y, Cost forward, Cost backward, ReadOnlySpan<Tensor?> inputs, Action<Tensor> derive)
     {
@@ -57,7 +68,13 @@ public sealed class Tape(Device device, bool record = true) : IDisposable
     {
         var dy = y.Like();
         device.Write(dy, gradient);
-        y.Accumulate(dy);
+        Seed(y, dy);
+    }
+
+    /// <summary>The same with the gradient in a tensor, whose memory is taken over.</summary>
+    public void Seed(Tensor y, Tensor gradient)
+    {
+        y.Accumulate(gradient);
         for (int i = nodes.Count - 1; i >= 0; i--)
         {
             var node = nodes[i];

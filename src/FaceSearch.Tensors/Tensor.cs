@@ -4,11 +4,19 @@ namespace FaceSearch.Tensors;
 public sealed class Tensor : IDisposable
 {
     Memory? memory;
+    // What is freed when this tensor no longer reads it.
+    Tensor? source;
 
-    internal Tensor(Device device, Shape shape, Tape? tape)
+    internal Tensor(Device device, Shape shape, Tape? tape, Normalised? deferred = null)
     {
-        (Device, Shape, Tape) = (device, shape, tape);
-        memory = device.Rent(shape);
+        (Device, Shape, Tape, Deferred) = (device, shape, tape, deferred);
+        if (deferred is null) memory = device.Rent(shape);
+    }
+
+    Tensor(Tensor owner)
+    {
+        (Device, Shape, memory) = (owner.Device, owner.Shape, owner.Memory);
+        memory.Owners++;
     }
 
     public Device Device { get; }
@@ -21,23 +29,71 @@ public sealed class Tensor : IDisposable
     public Tensor? Gradient { get; private set; }
     /// <summary>The tape that owns this tensor; null for parameters and other free-standing tensors.</summary>
     public Tape? Tape { get; }
+    /// <summary>How to have the values while they are not in memory.</summary>
+    internal Normalised? Deferred { get; private set; }
+    /// <summary>[2, channels] mean and biased variance of each channel, where the op that made the map has them.</summary>
+    internal Tensor? Moments { get; set; }
 
-    internal Memory Memory => memory ?? throw new ObjectDisposedException($"tensor {Name}{Shape}");
-    internal bool IsFreed => memory is null;
+    internal Memory Memory => memory ?? throw (Deferred is null
+        ? new ObjectDisposedException($"tensor {Name}{Shape}")
+        : new InvalidOperationException($"tensor {Name}{Shape} is not in memory yet: the op must settle it"));
+    internal bool IsFreed => memory is null && Deferred is null;
+    /// <summary>Whether another tensor lives in the same memory: then nobody may write there.</summary>
+    internal bool IsShared => Memory.Owners > 1;
 
     /// <summary>A new tensor of this shape (or another), contents undefined, owned by the same tape.</summary>
     internal Tensor Like(Shape? shape = null) => Tape is null ? Device.New(shape ?? Shape) : Tape.New(shape ?? Shape);
 
+    /// <summary>A second owner of the same memory, which lives as long as either.</summary>
+    internal Tensor Share() => new(this);
+
+    /// <summary>This tensor, now in memory whatever it was before. Called by the thread that runs the op, before its tiles.</summary>
+    internal Tensor Settled()
+    {
+        if (Deferred is not { } deferred) return this;
+        memory = Device.Rent(Shape);
+        Deferred = null;
+        Device.Normalise(deferred, this);
+        Tape?.Spend(Cost.OfPass(0, deferred.Source, this));
+        source?.Dispose();
+        return this;
+    }
+
+    /// <summary>Frees x, from which this tensor was made, as soon as that can be: now, or with this one where it still reads x.</summary>
+    public void Outlives(Tensor x)
+    {
+        if (Deferred?.Source == x) source = x;
+        else x.Dispose();
+    }
+
     /// <summary>Adds <paramref name="gradient"/> to this tensor's gradient and takes its memory over.</summary>
     internal void Accumulate(Tensor gradient)
     {
-        if (Gradient is null)
-        {
-            Gradient = gradient;
-            return;
-        }
-        Device.Accumulate(Gradient, gradient);
-        gradient.Dispose();
+        // A parameter's gradient outlives the tape and is changed in place: it shares with nobody.
+        if (Tape is null && gradient.IsShared) gradient = Sum(gradient, null);
+        if (Gradient is null) Gradient = gradient;
+        else if (!Gradient.IsShared) Add(Gradient, gradient);
+        else if (!gradient.IsShared) Gradient = Add(gradient, Gradient);
+        else Gradient = Sum(Gradient, gradient);
+    }
+
+    /// to += from, and frees from.
+    Tensor Add(Tensor to, Tensor from)
+    {
+        Device.Accumulate(to, from);
+        from.Dispose();
+        return to;
+    }
+
+    /// a + b (or a alone) in memory of its own; frees both.
+    Tensor Sum(Tensor a, Tensor? b)
+    {
+        var sum = a.Like();
+        if (b is null) Device.Copy(a, sum);
+        else Device.Add(a, b, sum);
+        a.Dispose();
+        b?.Dispose();
+        return sum;
     }
 
     /// <summary>For an op that computes the gradients of several inputs in one pass: keeps what is needed, frees the rest.</summary>
@@ -66,7 +122,7 @@ public sealed class Tensor : IDisposable
     public float[] ToArray()
     {
         var values = new float[Shape.Count];
-        Device.Read(this, values);
+        Device.Read(Settled(), values);
         return values;
     }
 
@@ -76,8 +132,10 @@ public sealed class Tensor : IDisposable
     public void Dispose()
     {
         DropGradient();
-        if (memory is null) return;
-        Device.Return(memory);
+        Moments?.Dispose();
+        source?.Dispose();
+        Deferred = null;
+        if (memory is not null) Device.Return(memory);
         memory = null;
         Tape?.Forget(this);
     }

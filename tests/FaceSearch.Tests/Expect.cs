@@ -32,7 +32,7 @@ public static class Expect
         var inputs = shapes.Select((s, i) => Parameter(device, s, prepare?.Invoke(i, Normal(s, i)) ?? Normal(s, i))).ToArray();
         double Loss(out Tensor y, Tape tape, float[]? weights = null)
         {
-            y = op([.. inputs.Select(x => OnTape(tape, x))]);
+            y = op([.. inputs.Select(x => OnTape(tape, x))]).Settled();
             var w = weights ?? Normal(y.Shape, 99);
             double sum = 0;
             for (int i = 0; i < w.Length; i++) sum += Reference.Of(y)[i] * w[i];
@@ -79,7 +79,7 @@ public static class Expect
     {
         var inputs = shapes.Select((s, i) => Parameter(device, s, values[i])).ToArray();
         using var tape = new Tape(device);
-        var y = op([.. inputs.Select(x => OnTape(tape, x))]);
+        var y = op([.. inputs.Select(x => OnTape(tape, x))]).Settled();
         var result = y.ToArray();
         tape.Seed(y, Normal(y.Shape, 99));
         float[][] all = [result, .. inputs.Select(x => x.Gradient?.ToArray() ?? [])];

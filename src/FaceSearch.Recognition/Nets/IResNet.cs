@@ -18,7 +18,7 @@ static class IResNet
     {
         var blocks = Blocks.First(b => b.Kind == net.Kind).Blocks;
         int channels = Scaled.Channels(64 * net.Width, 16);
-        List<Module> parts = [new Conv(weights, "stem", 3, channels, 3), new BatchNorm(weights, "stem.norm", channels), new PRelu(weights, "stem.act", channels)];
+        List<Module> parts = [new Conv(weights, "stem", 3, channels, 3), new BatchNorm(weights, "stem.norm", channels).WithPRelu("stem.act")];
         for (int stage = 0; stage < blocks.Length; stage++)
             for (int block = 0, count = Scaled.Blocks(blocks[stage], net.Depth); block < count; block++)
             {
@@ -35,8 +35,7 @@ static class IResNet
         new Sequential(
             new BatchNorm(weights, name + ".norm1", inputs),
             new Conv(weights, name + ".conv1", inputs, outputs, 3),
-            new BatchNorm(weights, name + ".norm2", outputs),
-            new PRelu(weights, name + ".act", outputs),
+            new BatchNorm(weights, name + ".norm2", outputs).WithPRelu(name + ".act"),
             new Conv(weights, name + ".conv2", outputs, outputs, 3, stride),
             new BatchNorm(weights, name + ".norm3", outputs)),
         stride == 1 && inputs == outputs ? null : new Sequential(

@@ -30,8 +30,23 @@ public sealed class BatchNorm(Weights weights, string name, int channels, bool f
 {
     readonly Tensor gamma = weights.Constant(name + ".gamma", channels, 1, frozenScale), beta = weights.Constant(name + ".beta", channels, 0);
     readonly Tensor mean = weights.Buffer(name + ".mean", channels, 0), variance = weights.Buffer(name + ".variance", channels, 1);
+    Tensor? slope;
 
-    public override Tensor Forward(Tensor x, Pass pass) => x.BatchNorm(gamma, beta, mean, variance, pass.Training);
+    /// <summary>Followed by a PReLU that is computed with it.</summary>
+    public BatchNorm WithPRelu(string act)
+    {
+        slope = weights.Constant(act + ".slope", channels, 0.25f);
+        return this;
+    }
+
+    /// <summary>Followed by a ReLU that is computed with it: a PReLU whose slope stays 0.</summary>
+    public BatchNorm WithRelu()
+    {
+        slope = weights.Fixed(channels, 0);
+        return this;
+    }
+
+    public override Tensor Forward(Tensor x, Pass pass) => x.BatchNorm(gamma, beta, mean, variance, pass.Training, slope);
 }
 
 public sealed class PRelu(Weights weights, string name, int channels) : Module
@@ -39,11 +54,6 @@ public sealed class PRelu(Weights weights, string name, int channels) : Module
     readonly Tensor slope = weights.Constant(name + ".slope", channels, 0.25f);
 
     public override Tensor Forward(Tensor x, Pass pass) => x.PRelu(slope);
-}
-
-public sealed class Relu : Module
-{
-    public override Tensor Forward(Tensor x, Pass pass) => x.Relu();
 }
 
 public sealed class Linear(Weights weights, string name, int inputs, int outputs, bool bias = false) : Module
@@ -76,7 +86,26 @@ public sealed class SqueezeExcite(Weights weights, string name, int channels) : 
 
 public sealed class Sequential(params Module[] parts) : Module
 {
-    public override Tensor Forward(Tensor x, Pass pass) => parts.Aggregate(x, (y, part) => part.Forward(y, pass));
+    public override Tensor Forward(Tensor x, Pass pass)
+    {
+        var y = x;
+        foreach (var part in parts)
+        {
+            var next = part.Forward(y, pass);
+            if (y != x && next != y) Free.Between(y, next);
+            y = next;
+        }
+        return y;
+    }
+}
+
+static class Free
+{
+    /// Frees what a part of a network made and only its next part reads, unless a backward pass will ask for it.
+    public static void Between(Tensor made, Tensor next)
+    {
+        if (made.Tape is { Records: false }) next.Outlives(made);
+    }
 }
 
 /// <summary>body(x) + shortcut(x); without a shortcut x itself is added.</summary>
@@ -86,5 +115,11 @@ public sealed class Residual(Module body, Module? shortcut = null) : Module
     public static Residual Block(Weights weights, string name, NetSettings net, int channels, Module body, Module? shortcut = null) =>
         new(net.SqueezeExcite ? new Sequential(body, new SqueezeExcite(weights, name + ".attention", channels)) : body, shortcut);
 
-    public override Tensor Forward(Tensor x, Pass pass) => body.Forward(x, pass).Add(shortcut?.Forward(x, pass) ?? x);
+    public override Tensor Forward(Tensor x, Pass pass)
+    {
+        Tensor change = body.Forward(x, pass), kept = shortcut?.Forward(x, pass) ?? x, y = change.Add(kept);
+        Free.Between(change, y);
+        if (kept != x) Free.Between(kept, y);
+        return y;
+    }
 }

@@ -38,8 +38,7 @@ static class MobileFaceNet
 
     static Sequential Activated(Weights weights, string name, int inputs, int outputs, int kernel, int stride = 1, int groups = 1) => new(
         new Conv(weights, name, inputs, outputs, kernel, stride, groups),
-        new BatchNorm(weights, name + ".norm", outputs),
-        new PRelu(weights, name + ".act", outputs));
+        new BatchNorm(weights, name + ".norm", outputs).WithPRelu(name + ".act"));
 
     static Sequential Inverted(Weights weights, string name, int inputs, int hidden, int outputs, int stride) => new(
         Activated(weights, name + ".expand", inputs, hidden, 1),

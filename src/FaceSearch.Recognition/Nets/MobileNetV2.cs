@@ -30,8 +30,7 @@ static class MobileNetV2
 
     static Sequential Activated(Weights weights, string name, int inputs, int outputs, int kernel, int stride = 1, int groups = 1) => new(
         new Conv(weights, name, inputs, outputs, kernel, stride, groups),
-        new BatchNorm(weights, name + ".norm", outputs),
-        new Relu());
+        new BatchNorm(weights, name + ".norm", outputs).WithRelu());
 
     static Sequential Inverted(Weights weights, string name, int inputs, int hidden, int outputs, int stride)
     {

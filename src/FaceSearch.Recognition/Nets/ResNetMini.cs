@@ -30,8 +30,7 @@ static class ResNetMini
         Residual.Block(weights, name, net, outputs,
             new Sequential(
                 new Conv(weights, name + ".conv1", inputs, outputs, 3, stride),
-                new BatchNorm(weights, name + ".norm1", outputs),
-                new PRelu(weights, name + ".act1", outputs),
+                new BatchNorm(weights, name + ".norm1", outputs).WithPRelu(name + ".act1"),
                 new Conv(weights, name + ".conv2", outputs, outputs, 3),
                 new BatchNorm(weights, name + ".norm2", outputs)),
             stride == 1 && inputs == outputs ? null : new Sequential(

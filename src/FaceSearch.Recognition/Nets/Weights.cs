@@ -8,7 +8,7 @@ namespace FaceSearch.Recognition.Nets;
 /// </summary>
 public sealed class Weights(Device device, ulong seed) : IDisposable
 {
-    readonly List<Tensor> parameters = [], buffers = [];
+    readonly List<Tensor> parameters = [], buffers = [], fixedValues = [];
 
     public Device Device => device;
     public IReadOnlyList<Tensor> Parameters => parameters;
@@ -28,9 +28,12 @@ public sealed class Weights(Device device, ulong seed) : IDisposable
     /// <summary>A tensor that belongs to the network but is not trained.</summary>
     public Tensor Buffer(string name, int length, float value) => Add(buffers, name, Shape.Of(length), frozen: true, _ => value);
 
+    /// <summary>Equal values that are neither trained nor saved.</summary>
+    public Tensor Fixed(int length, float value) => Add(fixedValues, "", Shape.Of(length), frozen: true, _ => value);
+
     public void Dispose()
     {
-        foreach (var tensor in parameters.Concat(buffers)) tensor.Dispose();
+        foreach (var tensor in parameters.Concat(buffers).Concat(fixedValues)) tensor.Dispose();
     }
 
     Tensor Add(List<Tensor> list, string name, Shape shape, bool frozen, Func<int, float> value)

@@ -10,14 +10,14 @@ public static class Cpu
         [(Avx512Lanes.Name, Avx512Lanes.IsSupported), (Avx2Lanes.Name, Avx2Lanes.IsSupported), (PortableLanes.Name, PortableLanes.IsSupported)];
 
     /// <summary>A device with that many threads; instruction set by name (see <see cref="InstructionSets"/>), or the best.</summary>
-    public static Device Create(int threads = 1, string? instructionSet = null)
+    public static Device Create(int threads = 1, string? instructionSet = null, bool exact = false)
     {
         var chosen = instructionSet ?? InstructionSets.First(s => s.Supported).Name;
         if (!InstructionSets.Any(s => s.Name == chosen && s.Supported))
             throw new ArgumentException($"this machine has no '{chosen}'; it has {string.Join(", ", InstructionSets.Where(s => s.Supported).Select(s => s.Name))}");
-        return chosen == Avx512Lanes.Name ? new Cpu<Avx512Lanes>(threads)
-            : chosen == Avx2Lanes.Name ? new Cpu<Avx2Lanes>(threads)
-            : new Cpu<PortableLanes>(threads);
+        return chosen == Avx512Lanes.Name ? new Cpu<Avx512Lanes>(threads) { Exact = exact }
+            : chosen == Avx2Lanes.Name ? new Cpu<Avx2Lanes>(threads) { Exact = exact }
+            : new Cpu<PortableLanes>(threads) { Exact = exact };
     }
 }
 
@@ -40,7 +40,7 @@ public sealed unsafe partial class Cpu<V>(int threads) : Device where V : struct
 
     readonly Dictionary<long, Stack<Block>> pool = [];
     readonly Workers workers = new(threads);
-    readonly (nint Pointer, long Floats)[] scratch = new (nint, long)[threads];
+    readonly (nint Pointer, long Floats)[] scratch = new (nint, long)[2 * threads];
 
     public override string Name => $"cpu ({V.Name}, {workers.Count} thread{(workers.Count == 1 ? "" : "s")})";
     /// <summary>Fills new memory with NaN, so that tests find what reads before it writes.</summary>
@@ -48,15 +48,16 @@ public sealed unsafe partial class Cpu<V>(int threads) : Device where V : struct
 
     internal static float* Of(Tensor t) => ((Block)t.Memory).Pointer;
 
-    /// Memory of at least that many floats for one worker, contents undefined, valid until its next call.
-    float* Scratch(int worker, long floats)
+    /// Memory of at least that many floats for one worker, contents undefined, valid until its next call. A worker has two such pieces.
+    float* Scratch(int worker, long floats, bool second = false)
     {
-        ref var mine = ref scratch[worker];
+        ref var mine = ref scratch[2 * worker + (second ? 1 : 0)];
         if (mine.Floats < floats)
         {
             NativeMemory.AlignedFree((void*)mine.Pointer);
             mine = ((nint)NativeMemory.AlignedAlloc((nuint)(4 * floats), Alignment), floats);
         }
+        if (Poison) new Span<float>((float*)mine.Pointer, checked((int)floats)).Fill(float.NaN);
         return (float*)mine.Pointer;
     }
 

@@ -4,6 +4,8 @@ namespace FaceSearch.Tensors;
 abstract class Memory
 {
     public abstract long Bytes { get; }
+    /// <summary>Tensors that live here: returned to the pool by the last of them.</summary>
+    public int Owners { get; set; }
 }
 
 /// <summary>
@@ -52,6 +54,7 @@ public abstract partial class Device : IDisposable
     internal Memory Rent(Shape shape)
     {
         var memory = Allocate(shape);
+        memory.Owners = 1;
         LiveBytes += memory.Bytes;
         PeakBytes = Math.Max(PeakBytes, LiveBytes);
         return memory;
@@ -59,6 +62,7 @@ public abstract partial class Device : IDisposable
 
     internal void Return(Memory memory)
     {
+        if (--memory.Owners > 0) return;
         LiveBytes -= memory.Bytes;
         Free(memory);
     }

@@ -6,8 +6,34 @@ public sealed unsafe partial class Cpu<V>
 {
     internal override void Add(Tensor a, Tensor b, Tensor y)
     {
-        float* p = Of(a), q = Of(b), to = Of(y);
-        ForFloats(a.Shape, (start, end) => AddTile(p + start, q + start, to + start, end - start));
+        if (a.Deferred is null && b.Deferred is null)
+        {
+            float* p = Of(a), q = Of(b), to = Of(y);
+            ForFloats(a.Shape, (start, end) => AddTile(p + start, q + start, to + start, end - start));
+            return;
+        }
+        if (a.Deferred is null) (a, b) = (b, a);
+        var view = new Channels(y.Shape);
+        Normalised left = a.Deferred!;
+        var right = b.Deferred;
+        float* x = Of(left.Source), z = Of(right?.Source ?? b), sum = Of(y);
+        workers.Run(view.Tiles, (tile, _) =>
+        {
+            var load = new NormaliseOnLoad<V>(left, view.Block(tile));
+            if (right is null) AddLoadedTile(view, tile, x, load, z, new AsItIs<V>(), sum);
+            else AddLoadedTile(view, tile, x, load, z, new NormaliseOnLoad<V>(right, view.Block(tile)), sum);
+        });
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    static void AddLoadedTile<L, R>(Channels view, int tile, float* a, L left, float* b, R right, float* y) where L : struct, IOnLoad<V> where R : struct, IOnLoad<V>
+    {
+        int block = view.Block(tile), floats = view.Pixels * view.Stride, end = view.EndImage(tile);
+        for (int n = view.FirstImage(tile); n < end; n++)
+        {
+            long at = view.Offset(n, block);
+            for (long i = at; i < at + floats; i += 16) V.Store(left.Apply(V.Load(a + i)) + right.Apply(V.Load(b + i)), y + i);
+        }
     }
 
     internal override void Copy(Tensor x, Tensor y)

@@ -2,28 +2,25 @@ namespace FaceSearch.Tensors;
 
 public abstract partial class Device
 {
+    /// Maps may be deferred.
     internal abstract void Add(Tensor a, Tensor b, Tensor y);
     internal abstract void Copy(Tensor x, Tensor y);
 }
 
 public static partial class Ops
 {
-    /// <summary>y = a + b, same shape. Backward: both get dy; one of them takes its memory over.</summary>
+    /// <summary>y = a + b, same shape. Backward: both get dy, in the same memory.</summary>
     public static Tensor Add(this Tensor a, Tensor b)
     {
         Check.Shape(b, a.Shape);
         Check.SameDevice(a, b);
         var y = a.Like();
         a.Device.Add(a, b, y);
-        return y.From("add", Cost.OfPass(1, a, b, y), Cost.OfPass(0, y, b), [a, b], dy =>
+        return y.From("add", Cost.OfPass(1, a, b, y), default, [a, b], _ =>
         {
-            if (a.NeedsGradient && b.NeedsGradient)
-            {
-                var copy = b.Like();
-                b.Device.Copy(dy, copy);
-                b.Accumulate(copy);
-            }
-            (a.NeedsGradient ? a : b).Accumulate(y.TakeGradient());
+            var dy = y.TakeGradient();
+            if (a.NeedsGradient && b.NeedsGradient) b.Accumulate(dy.Share());
+            (a.NeedsGradient ? a : b).Accumulate(dy);
         });
     }
 }

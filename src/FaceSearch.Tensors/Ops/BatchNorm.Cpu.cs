@@ -3,32 +3,42 @@ using System.Runtime.CompilerServices;
 namespace FaceSearch.Tensors;
 
 /// <summary>
-/// Forward: one pass for the statistics, one to normalise; backward: one for both sums, one for dx. Sums are taken of
-/// x − k, k the channel's first value: a sample of the channel is within a few deviations of its mean, so nothing is lost
-/// where the mean is far above the deviation. Partial sums per tile in float, over tiles in double.
+/// Forward: the statistics, unless the op that made the map left its moments; backward: one pass for the sums, one for dx.
+/// Sums are taken of x − k, k the channel's first value: a sample of the channel is within a few deviations of its mean,
+/// so nothing is lost where the mean is far above the deviation. Partial sums per tile in float, over tiles in double.
 /// </summary>
 public sealed unsafe partial class Cpu<V>
 {
-    internal override void BatchNorm(Tensor x, Tensor gamma, Tensor beta, Tensor runningMean, Tensor runningVariance, BatchNormMode mode, Tensor mean, Tensor inverse, Tensor y)
+    // Sums that one tile of the backward pass leaves: of h, of h·(x − mean), of what the slope gets.
+    const int BackwardSums = 3 * 16;
+
+    internal override void BatchStatistics(Tensor x, Tensor? moments, Tensor runningMean, Tensor runningVariance, BatchNormMode mode, Tensor mean, Tensor inverse)
     {
-        float* running = Of(runningMean), variance = Of(runningVariance);
-        if (mode.Training) BatchStatistics(x, running, variance, mode, Of(mean), Of(inverse));
-        else
+        float* average = Of(runningMean), variance = Of(runningVariance);
+        if (mode.Training)
+        {
+            using var own = moments is null ? New(Shape.Of(2, x.Shape.Channels)) : null;
+            if (own is not null) ComputeMoments(x, own);
+            average = Of(moments ?? own!);
+            variance = average + x.Shape.Channels;
+            float unbiased = Count(x.Shape) / (Count(x.Shape) - 1f);
             for (int c = 0; c < x.Shape.Channels; c++)
             {
-                Of(mean)[c] = running[c];
-                Of(inverse)[c] = (float)(1 / Math.Sqrt(variance[c] + (double)mode.Epsilon));
+                Of(runningMean)[c] += mode.Momentum * (average[c] - Of(runningMean)[c]);
+                Of(runningVariance)[c] += mode.Momentum * (variance[c] * unbiased - Of(runningVariance)[c]);
             }
-        var view = new Channels(x.Shape);
-        float* from = Of(x), to = Of(y), g = Of(gamma), b = Of(beta), m = Of(mean), i = Of(inverse);
-        workers.Run(view.Tiles, (tile, _) =>
+        }
+        for (int c = 0; c < x.Shape.Channels; c++)
         {
-            if (view.Lanes(view.Block(tile)) == 16) NormaliseTile<Whole>(view, tile, from, to, g, b, m, i);
-            else NormaliseTile<Part>(view, tile, from, to, g, b, m, i);
-        });
+            Of(mean)[c] = average[c];
+            Of(inverse)[c] = (float)(1 / Math.Sqrt(variance[c] + (double)mode.Epsilon));
+        }
     }
 
-    void BatchStatistics(Tensor x, float* runningMean, float* runningVariance, BatchNormMode mode, float* mean, float* inverse)
+    /// Values of a channel.
+    static long Count(Shape s) => s.Count / s.Channels;
+
+    void ComputeMoments(Tensor x, Tensor moments)
     {
         var view = new Channels(x.Shape);
         float* from = Of(x), partials = Scratch(0, 32L * view.Tiles);
@@ -37,54 +47,48 @@ public sealed unsafe partial class Cpu<V>
             if (view.Lanes(view.Block(tile)) == 16) StatisticsTile<Whole>(view, tile, from, partials + 32L * tile);
             else StatisticsTile<Part>(view, tile, from, partials + 32L * tile);
         });
-        double count = x.Shape.Count / x.Shape.Channels;
+        double count = Count(x.Shape);
         for (int c = 0; c < x.Shape.Channels; c++)
         {
-            var (sum, squares) = Total(view, partials, c);
-            double offset = sum / count, variance = Math.Max(0, squares / count - offset * offset), average = from[view.Offset(0, c / 16) + c % 16] + offset;
-            mean[c] = (float)average;
-            inverse[c] = (float)(1 / Math.Sqrt(variance + mode.Epsilon));
-            runningMean[c] = (float)(runningMean[c] + mode.Momentum * (average - runningMean[c]));
-            runningVariance[c] = (float)(runningVariance[c] + mode.Momentum * (variance * count / (count - 1) - runningVariance[c]));
+            double offset = Total(view, partials, 32, c) / count, squares = Total(view, partials + 16, 32, c) / count;
+            Of(moments)[c] = (float)(from[view.Offset(0, c / 16) + c % 16] + offset);
+            Of(moments)[x.Shape.Channels + c] = (float)Math.Max(0, squares - offset * offset);
         }
     }
 
-    internal override void BatchNormBackward(Tensor x, Tensor gamma, Tensor mean, Tensor inverse, bool training, Tensor dy, Tensor? dx, Tensor dgamma, Tensor dbeta)
+    internal override void BatchNormBackward(Normalised y, bool training, Tensor dy, Tensor? dx, Tensor dgamma, Tensor dbeta, Tensor? dslope)
     {
-        var view = new Channels(x.Shape);
-        float* from = Of(x), d = Of(dy), g = Of(gamma), m = Of(mean), i = Of(inverse), dg = Of(dgamma), db = Of(dbeta), partials = Scratch(0, 32L * view.Tiles);
+        var shape = y.Source.Shape;
+        var view = new Channels(shape);
+        float* x = Of(y.Source), d = Of(dy), partials = Scratch(0, (long)BackwardSums * view.Tiles);
         workers.Run(view.Tiles, (tile, _) =>
         {
-            if (view.Lanes(view.Block(tile)) == 16) GradientSumsTile<Whole>(view, tile, from, d, m, partials + 32L * tile);
-            else GradientSumsTile<Part>(view, tile, from, d, m, partials + 32L * tile);
+            if (view.Lanes(view.Block(tile)) == 16) GradientSumsTile<Whole>(view, tile, y, x, d, partials + (long)BackwardSums * tile);
+            else GradientSumsTile<Part>(view, tile, y, x, d, partials + (long)BackwardSums * tile);
         });
-        for (int c = 0; c < x.Shape.Channels; c++)
+        for (int c = 0; c < shape.Channels; c++)
         {
-            var (sum, products) = Total(view, partials, c);
-            db[c] = (float)sum;
-            dg[c] = (float)(products * i[c]);
+            Of(dbeta)[c] = (float)Total(view, partials, BackwardSums, c);
+            Of(dgamma)[c] = (float)(Total(view, partials + 16, BackwardSums, c) * Of(y.Inverse)[c]);
+            if (dslope is not null) Of(dslope)[c] = (float)Total(view, partials + 32, BackwardSums, c);
         }
         if (dx is null) return;
-        float* to = Of(dx);
-        float share = training ? 1f / (x.Shape.Count / x.Shape.Channels) : 0;
+        float* to = Of(dx), dg = Of(dgamma), db = Of(dbeta);
+        float share = training ? 1f / Count(shape) : 0;
         workers.Run(view.Tiles, (tile, _) =>
         {
-            if (view.Lanes(view.Block(tile)) == 16) InputGradientTile<Whole>(view, tile, from, d, to, g, m, i, dg, db, share);
-            else InputGradientTile<Part>(view, tile, from, d, to, g, m, i, dg, db, share);
+            if (view.Lanes(view.Block(tile)) == 16) InputGradientTile<Whole>(view, tile, y, x, d, to, dg, db, share);
+            else InputGradientTile<Part>(view, tile, y, x, d, to, dg, db, share);
         });
     }
 
-    /// Two sums of a channel over its tiles, from partial sums of 16 + 16 lanes a tile.
-    static (double First, double Second) Total(Channels view, float* partials, int channel)
+    /// A sum of one channel over its tiles, from partial sums `stride` floats apart.
+    static double Total(Channels view, float* partials, int stride, int channel)
     {
-        double first = 0, second = 0;
-        float* p = partials + 32L * (channel / 16) * view.TilesPerBlock + channel % 16;
-        for (int i = 0; i < view.TilesPerBlock; i++, p += 32)
-        {
-            first += p[0];
-            second += p[16];
-        }
-        return (first, second);
+        double sum = 0;
+        float* p = partials + (long)stride * (channel / 16) * view.TilesPerBlock + channel % 16;
+        for (int i = 0; i < view.TilesPerBlock; i++, p += stride) sum += *p;
+        return sum;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -114,55 +118,71 @@ public sealed unsafe partial class Cpu<V>
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    static void NormaliseTile<R>(Channels view, int tile, float* x, float* y, float* gamma, float* beta, float* mean, float* inverse) where R : struct, IReach
-    {
-        int block = view.Block(tile), lanes = view.Lanes(block), pixels = view.Pixels, stride = view.Stride, end = view.EndImage(tile), c = 16 * block;
-        V m = V.Load(mean + c), scale = V.Load(gamma + c) * V.Load(inverse + c), shift = V.Load(beta + c);
-        for (int n = view.FirstImage(tile); n < end; n++)
-        {
-            float* p = x + view.Offset(n, block), q = y + view.Offset(n, block);
-            for (int i = 0; i < pixels; i++, p += stride, q += stride) R.Store(V.Fma(R.Load<V>(p, lanes) - m, scale, shift), q, lanes);
-        }
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    static void GradientSumsTile<R>(Channels view, int tile, float* x, float* dy, float* mean, float* partial) where R : struct, IReach
+    static void GradientSumsTile<R>(Channels view, int tile, Normalised y, float* x, float* dy, float* partial) where R : struct, IReach
     {
         int block = view.Block(tile), lanes = view.Lanes(block), pixels = view.Pixels, stride = view.Stride, end = view.EndImage(tile);
-        V m = V.Load(mean + 16 * block), s0 = V.Zero, s1 = V.Zero, t0 = V.Zero, t1 = V.Zero;
+        var back = new NormaliseBackward(y, block);
+        V h0 = V.Zero, h1 = V.Zero, t0 = V.Zero, t1 = V.Zero, s0 = V.Zero, s1 = V.Zero;
         for (int n = view.FirstImage(tile); n < end; n++)
         {
             float* p = x + view.Offset(n, block), q = dy + view.Offset(n, block);
             int i = 0;
             for (; i + 2 <= pixels; i += 2, p += 2 * stride, q += 2 * stride)
             {
-                V d0 = R.Load<V>(q, lanes), d1 = R.Load<V>(q + stride, lanes);
-                s0 += d0;
-                t0 = V.Fma(d0, R.Load<V>(p, lanes) - m, t0);
-                s1 += d1;
-                t1 = V.Fma(d1, R.Load<V>(p + stride, lanes) - m, t1);
+                back.AddSums(R.Load<V>(p, lanes), R.Load<V>(q, lanes), ref h0, ref t0, ref s0);
+                back.AddSums(R.Load<V>(p + stride, lanes), R.Load<V>(q + stride, lanes), ref h1, ref t1, ref s1);
             }
-            if (i == pixels) continue;
-            V last = R.Load<V>(q, lanes);
-            s0 += last;
-            t0 = V.Fma(last, R.Load<V>(p, lanes) - m, t0);
+            if (i < pixels) back.AddSums(R.Load<V>(p, lanes), R.Load<V>(q, lanes), ref h0, ref t0, ref s0);
         }
-        V.Store(s0 + s1, partial);
+        V.Store(h0 + h1, partial);
         V.Store(t0 + t1, partial + 16);
+        V.Store(s0 + s1, partial + 32);
     }
 
-    /// dx = a·dy + b·(x − mean) + c
+    /// dx = a·h + b·(x − mean) + c
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    static void InputGradientTile<R>(Channels view, int tile, float* x, float* dy, float* dx, float* gamma, float* mean, float* inverse, float* dgamma, float* dbeta, float share) where R : struct, IReach
+    static void InputGradientTile<R>(Channels view, int tile, Normalised y, float* x, float* dy, float* dx, float* dgamma, float* dbeta, float share) where R : struct, IReach
     {
         int block = view.Block(tile), lanes = view.Lanes(block), pixels = view.Pixels, stride = view.Stride, end = view.EndImage(tile), ch = 16 * block;
-        V m = V.Load(mean + ch), s = V.Load(inverse + ch), a = V.Load(gamma + ch) * s, minus = V.Create(-share) * a;
-        V b = minus * s * V.Load(dgamma + ch), c = minus * V.Load(dbeta + ch);
+        var back = new NormaliseBackward(y, block);
+        V minus = V.Create(-share) * back.Scale, b = minus * V.Load(Of(y.Inverse) + ch) * V.Load(dgamma + ch), c = minus * V.Load(dbeta + ch);
         for (int n = view.FirstImage(tile); n < end; n++)
         {
             float* p = x + view.Offset(n, block), q = dy + view.Offset(n, block), r = dx + view.Offset(n, block);
             for (int i = 0; i < pixels; i++, p += stride, q += stride, r += stride)
-                R.Store(V.Fma(a, R.Load<V>(q, lanes), V.Fma(b, R.Load<V>(p, lanes) - m, c)), r, lanes);
+                R.Store(back.InputGradient(R.Load<V>(p, lanes), R.Load<V>(q, lanes), b, c), r, lanes);
+        }
+    }
+
+    /// <summary>Of one block of channels: h = dy·act', and what is made of it.</summary>
+    readonly struct NormaliseBackward
+    {
+        readonly V mean, beta, slope;
+        public readonly V Scale;
+
+        public NormaliseBackward(Normalised y, int block)
+        {
+            int c = 16 * block;
+            mean = V.Load(Of(y.Mean) + c);
+            Scale = V.Load(Of(y.Gamma) + c) * V.Load(Of(y.Inverse) + c);
+            beta = V.Load(Of(y.Beta) + c);
+            slope = y.Slope is null ? V.Create(1) : V.Load(Of(y.Slope) + c);
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void AddSums(V x, V dy, ref V h, ref V along, ref V ofSlope)
+        {
+            V offset = x - mean, v = V.Fma(offset, Scale, beta), g = V.IfPositive(v, dy, slope * dy);
+            h += g;
+            along = V.Fma(g, offset, along);
+            ofSlope += V.IfPositive(v, V.Zero, v * dy);
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public V InputGradient(V x, V dy, V b, V c)
+        {
+            V offset = x - mean, v = V.Fma(offset, Scale, beta);
+            return V.Fma(Scale, V.IfPositive(v, dy, slope * dy), V.Fma(b, offset, c));
         }
     }
 }

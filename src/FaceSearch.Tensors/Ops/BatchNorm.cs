@@ -5,47 +5,60 @@ readonly record struct BatchNormMode(bool Training, float Momentum, float Epsilo
 
 public abstract partial class Device
 {
-    /// Writes y, the mean and the inverse deviation 1/√(variance + ε) that were used, and in training the running statistics.
-    internal abstract void BatchNorm(Tensor x, Tensor gamma, Tensor beta, Tensor runningMean, Tensor runningVariance, BatchNormMode mode, Tensor mean, Tensor inverse, Tensor y);
-    /// Writes dγ, dβ and, unless it is null, dx.
-    internal abstract void BatchNormBackward(Tensor x, Tensor gamma, Tensor mean, Tensor inverse, bool training, Tensor dy, Tensor? dx, Tensor dgamma, Tensor dbeta);
+    /// Writes the mean and the inverse deviation 1/√(variance + ε) to be used, and in training the running statistics.
+    /// Moments [2, C] are the mean and the biased variance of x where somebody has them already.
+    internal abstract void BatchStatistics(Tensor x, Tensor? moments, Tensor runningMean, Tensor runningVariance, BatchNormMode mode, Tensor mean, Tensor inverse);
+    /// Writes dγ, dβ, the slope's gradient if there is a slope and, unless it is null, dx, which may be dy's own memory.
+    internal abstract void BatchNormBackward(Normalised y, bool training, Tensor dy, Tensor? dx, Tensor dgamma, Tensor dbeta, Tensor? dslope);
 }
 
 public static partial class Ops
 {
     /// <summary>
-    /// y = γ·x̂ + β, x̂ = (x − mean) / √(variance + ε) for each channel of a map, or column of a matrix (Ioffe and Szegedy 2015).
+    /// y = act(γ·x̂ + β), x̂ = (x − mean) / √(variance + ε) for each channel of a map, or column of a matrix (Ioffe and
+    /// Szegedy 2015), act a PReLU with that slope [C] (He et al. 2015) or nothing.
     /// Training: mean and biased variance of the batch, and running = (1 − momentum)·running + momentum·batch, there with the
     /// unbiased variance (as PyTorch does). Otherwise the running statistics, which then count as constants.
-    /// Backward keeps x: dβ = Σ dy, dγ = Σ dy·x̂, dx = γ/√(variance + ε)·(dy − (dβ + x̂·dγ)/m) over the m elements of a channel.
+    /// A map is not computed here but by the op that loads it (<see cref="Normalised"/>).
+    /// Backward keeps x and computes y's sign anew: with h = dy·act', dβ = Σ h, dγ = Σ h·x̂,
+    /// dx = γ/√(variance + ε)·(h − (dβ + x̂·dγ)/m) over the m elements of a channel, dslope = Σ dy·(γ·x̂ + β) over what is not positive.
     /// </summary>
-    public static Tensor BatchNorm(this Tensor x, Tensor gamma, Tensor beta, Tensor runningMean, Tensor runningVariance, bool training, float momentum = 0.1f, float epsilon = 1e-5f)
+    public static Tensor BatchNorm(this Tensor x, Tensor gamma, Tensor beta, Tensor runningMean, Tensor runningVariance, bool training, Tensor? slope = null, float momentum = 0.1f, float epsilon = 1e-5f)
     {
         Check.MapOrMatrix(x);
         var perChannel = Shape.Of(x.Shape.Channels);
-        foreach (var p in (ReadOnlySpan<Tensor>)[gamma, beta, runningMean, runningVariance])
+        foreach (var p in (ReadOnlySpan<Tensor>)[gamma, beta, runningMean, runningVariance, slope ?? gamma])
         {
-            Check.Shape(p, perChannel, name: "gamma, beta, runningMean, runningVariance");
-            Check.SameDevice(x, p, name: "gamma, beta, runningMean, runningVariance");
+            Check.Shape(p, perChannel, name: "gamma, beta, runningMean, runningVariance, slope");
+            Check.SameDevice(x, p, name: "gamma, beta, runningMean, runningVariance, slope");
         }
         Check.That(!training || x.Shape.Count > x.Shape.Channels, $"training needs more than one value per channel but the shape is {x.Shape}");
-        Tensor y = x.Like(), mean = x.Like(perChannel), inverse = x.Like(perChannel);
-        x.Device.BatchNorm(x, gamma, beta, runningMean, runningVariance, new(training, momentum, epsilon), mean, inverse, y);
-        var forward = training ? Cost.OfPass(6, x, x, y) : Cost.OfPass(2, x, y);
-        return y.From("batch_norm", forward, Cost.OfPass(10, x, x, y, y, x), [x, gamma, beta], dy =>
+        Tensor mean = x.Like(perChannel), inverse = x.Like(perChannel);
+        var device = x.Device;
+        device.BatchStatistics(x.Settled(), x.Moments, runningMean, runningVariance, new(training, momentum, epsilon), mean, inverse);
+        var normalised = new Normalised(x, mean, inverse, gamma, beta, slope);
+        var y = x.Tape is null ? new Tensor(device, x.Shape, null, normalised) : x.Tape.Defer(normalised);
+        if (x.Tape is null || !x.Shape.IsMap) y.Settled();
+        int flops = slope is null ? 0 : 2;
+        var forward = new Cost(0, (flops + (training ? 6 : 2)) * x.Shape.Count, training && x.Moments is null ? 4 * x.Shape.Count : 0);
+        return y.From(slope is null ? "batch_norm" : "batch_norm + prelu", forward, Cost.OfPass(10 + 2 * flops, x, x, y, y, x), [x, gamma, beta, slope], dy =>
         {
-            var dx = x.NeedsGradient ? x.Like() : null;
+            dy = y.TakeGradient();
+            var dx = !x.NeedsGradient ? null : dy.IsShared ? x.Like() : dy;
             Tensor dgamma = gamma.Like(), dbeta = beta.Like();
-            x.Device.BatchNormBackward(x, gamma, mean, inverse, training, dy, dx, dgamma, dbeta);
+            var dslope = slope?.Like();
+            device.BatchNormBackward(normalised, training, dy, dx, dgamma, dbeta, dslope);
+            if (dx != dy) dy.Dispose();
             if (dx is not null) x.Accumulate(dx);
             gamma.AccumulateIfNeeded(dgamma);
             beta.AccumulateIfNeeded(dbeta);
+            if (dslope is not null) slope!.AccumulateIfNeeded(dslope);
         });
     }
 }
 
 public sealed partial class Meter
 {
-    internal override void BatchNorm(Tensor x, Tensor gamma, Tensor beta, Tensor runningMean, Tensor runningVariance, BatchNormMode mode, Tensor mean, Tensor inverse, Tensor y) { }
-    internal override void BatchNormBackward(Tensor x, Tensor gamma, Tensor mean, Tensor inverse, bool training, Tensor dy, Tensor? dx, Tensor dgamma, Tensor dbeta) { }
+    internal override void BatchStatistics(Tensor x, Tensor? moments, Tensor runningMean, Tensor runningVariance, BatchNormMode mode, Tensor mean, Tensor inverse) { }
+    internal override void BatchNormBackward(Normalised y, bool training, Tensor dy, Tensor? dx, Tensor dgamma, Tensor dbeta, Tensor? dslope) { }
 }

@@ -8,12 +8,14 @@ public sealed unsafe partial class Cpu<V>
     // Taps of a weight gradient summed at once: the addresses, not the sums, run out of registers first.
     static int TileTaps => Math.Min(9, V.Accumulators);
 
-    void CorrelateDepthwise(Tensor from, Tensor weight, Tensor to, Correlation plan)
+    void CorrelateDepthwise(Tensor from, Tensor weight, Tensor to, Correlation plan, Tensor? moments)
     {
         using var packed = PackDepthwise(weight, plan);
         var s = to.Shape;
         int blocks = CpuLayout.Blocks(s.Channels), phaseRows = (s.Height + plan.Spread - 1) / plan.Spread;
         int bandRows = plan.Frame.RowsWithin(DepthwiseFloats, 1);
+        using var partials = moments is null ? null : New(BandMoments.Partials(s, bandRows));
+        var sums = partials is null ? default : new BandMoments(to, Of(partials), bandRows);
         workers.Run(s.Images * blocks, (tile, worker) =>
         {
             int image = tile / blocks, block = tile % blocks;
@@ -26,8 +28,10 @@ public sealed unsafe partial class Cpu<V>
                     DepthwiseBand(band, weights + block * phase.Taps.Length * 16, to, tile, plan.Spread, phase);
                     weights += blocks * phase.Taps.Length * 16;
                 }
+                if (partials is not null) sums.Add(image, block, first);
             }
         });
+        Join(sums, moments);
     }
 
     static void DepthwiseBand(InputBand band, float* weights, Tensor to, int plane, int spread, Phase phase)

@@ -7,6 +7,7 @@ public sealed unsafe partial class Cpu<V>
     const long PartialFloats = 1 << 20;
     // Pixels of a band: two blocks of dy and one of x stay in the L1 cache.
     const int BandPixels = 196;
+    const long SharedFloats = 1 << 16;
 
     internal override void Conv2dWeight(Tensor x, Tensor dy, Tensor dweight, Sliding sliding)
     {
@@ -16,20 +17,27 @@ public sealed unsafe partial class Cpu<V>
             DepthwiseWeight(x, dy, dweight, plan);
             return;
         }
+        if (IsWinograd(dweight.Shape, dy.Shape, sliding))
+        {
+            WinogradWeight(x, dy, dweight);
+            return;
+        }
         var channels = new WeightChannels(dweight.Shape, sliding.Groups, transposed: false);
         int[] taps = plan.Phases[0].Taps;
         long floats = channels.PackedFloats(taps.Length);
         int images = x.Shape.Images, partials = (int)Math.Clamp(PartialFloats / floats, 1, Math.Min(images, MostPartials));
         using var sums = New(Shape.Of(partials, checked((int)floats)));
-        int slices = channels.Groups * channels.Slices, together = Math.Max(1, BandPixels / (dy.Shape.Height * dy.Shape.Width));
-        workers.Run(partials * slices, (tile, worker) =>
+        // Slices that share each band of x: as many as the second-level cache has room for.
+        int shared = (int)Math.Clamp(SharedFloats / channels.SliceFloats(taps.Length), 1, channels.Slices), sets = (channels.Slices + shared - 1) / shared;
+        int together = Math.Max(1, BandPixels / (dy.Shape.Height * dy.Shape.Width));
+        workers.Run(partials * channels.Groups * sets, (tile, worker) =>
         {
-            int partial = tile / slices, group = tile % slices / channels.Slices, slice = tile % channels.Slices;
-            float* to = Of(sums) + partial * floats + group * channels.GroupFloats(taps.Length) + slice * channels.SliceFloats(taps.Length);
-            for (long i = 0, n = Math.Min(Pair, channels.OutBlocks - slice * Pair) * 16L * channels.Ins * taps.Length; i < n; i += 16) V.Store(V.Zero, to + i);
+            int partial = tile / (channels.Groups * sets), group = tile / sets % channels.Groups, first = tile % sets * shared, last = Math.Min(first + shared, channels.Slices);
+            float* to = Of(sums) + partial * floats + group * channels.GroupFloats(taps.Length) + first * channels.SliceFloats(taps.Length);
+            for (long i = 0, n = (Math.Min(last * Pair, channels.OutBlocks) - first * Pair) * 16L * channels.Ins * taps.Length; i < n; i += 16) V.Store(V.Zero, to + i);
             int end = images * (partial + 1) / partials;
             for (int image = images * partial / partials; image < end; image += together)
-                AddSlice(x, dy, image, Math.Min(together, end - image), plan, channels, group, slice, to, worker);
+                AddSlices(x, dy, image, Math.Min(together, end - image), plan, channels, group, first, last, to, worker);
         });
         AddPartials(Of(sums), partials, floats);
         Unpack(Of(sums), dweight, channels, taps);
@@ -45,29 +53,32 @@ public sealed unsafe partial class Cpu<V>
         }
     });
 
-    /// Adds the part of some images to the gradient of one slice of outputs.
-    void AddSlice(Tensor x, Tensor dy, int image, int images, Correlation plan, WeightChannels channels, int group, int slice, float* sums, int worker)
+    /// Adds the part of some images to the gradients of some slices of outputs.
+    void AddSlices(Tensor x, Tensor dy, int image, int images, Correlation plan, WeightChannels channels, int group, int firstSlice, int endSlice, float* sums, int worker)
     {
         var s = dy.Shape;
-        int block = slice * Pair, width = Math.Min(Pair, channels.OutBlocks - block) * 16, blocks = CpuLayout.Blocks(s.Channels);
+        int blocks = CpuLayout.Blocks(s.Channels), bandRows = Math.Max(1, BandPixels / s.Width);
         long plane = (long)s.Height * s.Width * 16;
-        float* gradient = Of(dy) + ((long)image * blocks + group * channels.OutBlocks + block) * plane;
-        int bandRows = Math.Max(1, BandPixels / s.Width);
         for (int first = 0; first < s.Height; first += bandRows)
         {
             var band = Band(x, image, images, group * channels.InBlocks, channels.InBlocks, plan.Frame, first, Math.Min(bandRows, s.Height - first), worker);
             var (rows, columns) = band.Contiguous ? (1, band.Rows * s.Width) : (band.Rows, s.Width);
             var pixels = new Pixels(images, rows, columns, band.ImageFloats, band.RowFloats, blocks * plane, s.Width * 16);
-            float* dy0 = gradient + (long)first * s.Width * 16, to = sums;
-            for (int b = 0; b < channels.InBlocks; b++)
-                foreach (int offset in plan.Phases[0].Offsets)
-                {
-                    int inputs = Math.Min(16, channels.Ins - b * 16);
-                    float* from = (float*)band.Pixels + b * band.BlockFloats + offset;
-                    if (width > 16) OuterBlock<Size2>(pixels, from, dy0, dy0 + plane, inputs, to);
-                    else OuterBlock<Size1>(pixels, from, dy0, dy0, inputs, to);
-                    to += inputs * width;
-                }
+            float* to = sums;
+            for (int slice = firstSlice; slice < endSlice; slice++)
+            {
+                int block = slice * Pair, width = Math.Min(Pair, channels.OutBlocks - block) * 16;
+                float* dy0 = Of(dy) + ((long)image * blocks + group * channels.OutBlocks + block) * plane + (long)first * s.Width * 16;
+                for (int b = 0; b < channels.InBlocks; b++)
+                    foreach (int offset in plan.Phases[0].Offsets)
+                    {
+                        int inputs = Math.Min(16, channels.Ins - b * 16);
+                        float* from = (float*)band.Pixels + b * band.BlockFloats + offset;
+                        if (width > 16) OuterBlock<Size2>(pixels, from, dy0, dy0 + plane, inputs, to);
+                        else OuterBlock<Size1>(pixels, from, dy0, dy0, inputs, to);
+                        to += inputs * width;
+                    }
+            }
         }
     }
 }

@@ -2,27 +2,29 @@ namespace FaceSearch.Tensors;
 
 public sealed unsafe partial class Cpu<V>
 {
-    internal override void Conv2d(Tensor x, Tensor weight, Tensor y, Sliding sliding)
+    internal override void Conv2d(Tensor x, Tensor weight, Tensor y, Sliding sliding, Tensor? moments)
     {
         var plan = Correlation.Forward(weight.Shape, y.Shape, sliding);
-        if (IsDepthwise(weight, sliding)) CorrelateDepthwise(x, weight, y, plan);
-        else Correlate(x, weight, y, plan, new(weight.Shape, sliding.Groups, transposed: false));
+        if (IsDepthwise(weight, sliding)) CorrelateDepthwise(x, weight, y, plan, moments);
+        else if (IsWinograd(weight.Shape, y.Shape, sliding)) Winograd(x, weight, y, transposed: false, moments);
+        else Correlate(x, weight, y, plan, new(weight.Shape, sliding.Groups, transposed: false), moments);
     }
 
     internal override void Conv2dData(Tensor dy, Tensor weight, Tensor dx, Sliding sliding)
     {
         var plan = Correlation.Backward(weight.Shape, dx.Shape, sliding);
-        if (IsDepthwise(weight, sliding)) CorrelateDepthwise(dy, weight, dx, plan);
-        else Correlate(dy, weight, dx, plan, new(weight.Shape, sliding.Groups, transposed: true));
+        if (IsDepthwise(weight, sliding)) CorrelateDepthwise(dy, weight, dx, plan, null);
+        else if (IsWinograd(weight.Shape, dx.Shape, sliding)) Winograd(dy, weight, dx, transposed: true, null);
+        else Correlate(dy, weight, dx, plan, new(weight.Shape, sliding.Groups, transposed: true), null);
     }
 
     static bool IsDepthwise(Tensor weight, Sliding sliding) => weight.Shape[1] == 1 && weight.Shape[0] == sliding.Groups;
 
     /// <summary>
     /// Tiles of one image and a band of rows: the band of all input channels goes into scratch with its border (where
-    /// there is none, the map itself is read), then every block of outputs runs over it while it is in the cache.
+    /// there is none and nothing is to be done on load, the map itself is read), then every block of outputs runs over it while it is in the cache.
     /// </summary>
-    void Correlate(Tensor from, Tensor weight, Tensor to, Correlation plan, WeightChannels channels)
+    void Correlate(Tensor from, Tensor weight, Tensor to, Correlation plan, WeightChannels channels, Tensor? moments)
     {
         using var packed = New(Shape.Of(checked((int)Math.Max(16, channels.PackedFloats(plan.Phases.Sum(p => p.Taps.Length))))));
         Pack(weight, packed, plan, channels);
@@ -30,6 +32,8 @@ public sealed unsafe partial class Cpu<V>
         int phaseRows = (s.Height + plan.Spread - 1) / plan.Spread;
         int rows = Math.Min(phaseRows, plan.Frame.RowsWithin(TileFloats, CpuLayout.Blocks(from.Shape.Channels)));
         int bands = (phaseRows + rows - 1) / rows;
+        using var partials = moments is null ? null : New(BandMoments.Partials(s, rows));
+        var sums = partials is null ? default : new BandMoments(to, Of(partials), rows);
         workers.Run(s.Images * bands, (tile, worker) =>
         {
             int image = tile / bands, first = tile % bands * rows;
@@ -40,7 +44,14 @@ public sealed unsafe partial class Cpu<V>
                 for (int group = 0; group < channels.Groups; group++) CorrelateBand(band, weights, to, image, plan.Spread, phase, channels, group);
                 weights += channels.PackedFloats(phase.Taps.Length);
             }
+            for (int block = 0; partials is not null && block < CpuLayout.Blocks(s.Channels); block++) sums.Add(image, block, first);
         });
+        Join(sums, moments);
+    }
+
+    void Join(BandMoments sums, Tensor? moments)
+    {
+        if (moments is not null) workers.Run(CpuLayout.Blocks(moments.Shape.Cols), (block, _) => sums.Join(block, Of(moments)));
     }
 
     /// Input rows in reach of the kernels: where output row `First` reads, and the distances of output rows, channel blocks and images.
@@ -49,16 +60,22 @@ public sealed unsafe partial class Cpu<V>
     InputBand Band(Tensor from, int image, int images, int firstBlock, int blocks, Frame frame, int first, int rows, int worker)
     {
         var s = from.Shape;
+        var deferred = from.Deferred;
         long plane = (long)s.Height * s.Width * 16, stride = CpuLayout.Blocks(s.Channels) * plane;
-        float* source = Of(from) + image * stride + firstBlock * plane;
-        if (frame is { Top: 0, Left: 0, Step: 1 } && frame.RowFloats == s.Width * 16 && first + frame.ScratchRows(rows) <= s.Height)
+        float* source = Of(deferred?.Source ?? from) + image * stride + firstBlock * plane;
+        bool whole = frame is { Left: 0, Step: 1 } && frame.RowFloats == s.Width * 16;
+        if (deferred is null && whole && frame.Top == 0 && first + frame.ScratchRows(rows) <= s.Height)
             return new((nint)(source + (long)first * s.Width * 16), s.Width * 16, plane, stride, first, rows, frame.Columns == 1);
         long floats = (long)frame.ScratchRows(rows) * frame.RowFloats;
         float* scratch = Scratch(worker, images * blocks * floats);
         for (int i = 0; i < images; i++)
             for (int b = 0; b < blocks; b++)
-                frame.Copy<V>(source + i * stride + b * plane, s.Height, s.Width, first, rows, scratch + (i * blocks + b) * floats);
-        return new((nint)scratch, (long)frame.RowFloats * frame.Step, floats, blocks * floats, first, rows, false);
+            {
+                float* from0 = source + i * stride + b * plane, to = scratch + (i * blocks + b) * floats;
+                if (deferred is null) frame.Copy<V, AsItIs<V>>(from0, s.Height, s.Width, first, rows, new AsItIs<V>(), to);
+                else frame.Copy<V, NormaliseOnLoad<V>>(from0, s.Height, s.Width, first, rows, new NormaliseOnLoad<V>(deferred, firstBlock + b), to);
+            }
+        return new((nint)scratch, (long)frame.RowFloats * frame.Step, floats, blocks * floats, first, rows, whole && frame.Columns == 1);
     }
 
     static void CorrelateBand(InputBand band, float* weights, Tensor to, int image, int spread, Phase phase, WeightChannels channels, int group)

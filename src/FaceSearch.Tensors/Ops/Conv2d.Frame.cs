@@ -1,9 +1,12 @@
+using System.Runtime.CompilerServices;
+
 namespace FaceSearch.Tensors;
 
 /// <summary>
 /// The part of a map that a row of outputs reads, copied into scratch with its zero border, so that kernels know no edges.
 /// The window of output (0, 0) starts at (Top, Left) and spans Rows × Columns; each output moves it by Step. Columns are
-/// stored by their remainder modulo Step: whatever the step, neighbouring outputs read neighbouring pixels.
+/// stored by their remainder modulo Step: whatever the step, neighbouring outputs read neighbouring pixels. The copy is
+/// where a deferred map is computed, at no cost but its arithmetic.
 /// </summary>
 readonly record struct Frame(int Top, int Left, int Rows, int Columns, int Step, int Outputs)
 {
@@ -21,18 +24,19 @@ readonly record struct Frame(int Top, int Left, int Rows, int Columns, int Step,
     public int RowsWithin(long floats, int blocks) => (int)Math.Max(1, floats / blocks / RowFloats / Step);
 
     /// <summary>Copies what output rows from `first` on read of one channel block [height, width, 16].</summary>
-    public unsafe void Copy<V>(float* plane, int height, int width, int first, int outputRows, float* to) where V : struct, ILanes<V>
+    public unsafe void Copy<V, L>(float* plane, int height, int width, int first, int outputRows, L load, float* to) where V : struct, ILanes<V> where L : struct, IOnLoad<V>
     {
         for (int r = 0; r < ScratchRows(outputRows); r++, to += RowFloats)
         {
             int row = Top + first * Step + r;
             if (r % Step >= Rows) continue;
             for (int phase = 0; phase < Math.Min(Step, Columns); phase++)
-                CopyPhase<V>(row >= 0 && row < height ? plane + (long)row * width * CpuLayout.Lanes : null, width, Left + phase, to + phase * PhaseWidth * CpuLayout.Lanes);
+                CopyPhase<V, L>(row >= 0 && row < height ? plane + (long)row * width * CpuLayout.Lanes : null, width, Left + phase, load, to + phase * PhaseWidth * CpuLayout.Lanes);
         }
     }
 
-    unsafe void CopyPhase<V>(float* row, int width, int column, float* to) where V : struct, ILanes<V>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    unsafe void CopyPhase<V, L>(float* row, int width, int column, L load, float* to) where V : struct, ILanes<V> where L : struct, IOnLoad<V>
     {
         int begin = 0, end = 0;
         if (row != null)
@@ -42,7 +46,7 @@ readonly record struct Frame(int Top, int Left, int Rows, int Columns, int Step,
         }
         for (int q = 0; q < begin; q++) V.Store(V.Zero, to + q * CpuLayout.Lanes);
         float* from = row + (column + begin * Step) * CpuLayout.Lanes;
-        for (int q = begin; q < end; q++, from += Step * CpuLayout.Lanes) V.Store(V.Load(from), to + q * CpuLayout.Lanes);
+        for (int q = begin; q < end; q++, from += Step * CpuLayout.Lanes) V.Store(load.Apply(V.Load(from)), to + q * CpuLayout.Lanes);
         for (int q = end; q < PhaseWidth; q++) V.Store(V.Zero, to + q * CpuLayout.Lanes);
     }
 }

@@ -2,10 +2,11 @@ namespace FaceSearch.Tensors;
 
 public sealed partial class Reference
 {
-    internal override void Conv2d(Tensor x, Tensor weight, Tensor y, Sliding sliding)
+    internal override void Conv2d(Tensor x, Tensor weight, Tensor y, Sliding sliding, Tensor? moments)
     {
         Of(y).Clear();
-        ForProducts(x.Shape, weight.Shape, y.Shape, sliding, (ix, iw, iy) => Of(y)[iy] += Of(x)[ix] * Of(weight)[iw]);
+        Settled(x, values => ForProducts(x.Shape, weight.Shape, y.Shape, sliding, (ix, iw, iy) => Of(y)[iy] += Of(values)[ix] * Of(weight)[iw]));
+        if (moments is not null) WriteMoments(y, Row(moments, 0), Row(moments, 1));
     }
 
     internal override void Conv2dData(Tensor dy, Tensor weight, Tensor dx, Sliding sliding)
@@ -17,7 +18,7 @@ public sealed partial class Reference
     internal override void Conv2dWeight(Tensor x, Tensor dy, Tensor dweight, Sliding sliding)
     {
         Of(dweight).Clear();
-        ForProducts(x.Shape, dweight.Shape, dy.Shape, sliding, (ix, iw, iy) => Of(dweight)[iw] += Of(x)[ix] * Of(dy)[iy]);
+        Settled(x, values => ForProducts(x.Shape, dweight.Shape, dy.Shape, sliding, (ix, iw, iy) => Of(dweight)[iw] += Of(values)[ix] * Of(dy)[iy]));
     }
 
     /// All (input, weight, output) elements that meet in a product, by their indices.

@@ -9,8 +9,10 @@ readonly record struct Sliding(int Stride, int Padding, int Groups)
 
 public abstract partial class Device
 {
-    internal abstract void Conv2d(Tensor x, Tensor weight, Tensor y, Sliding sliding);
+    /// x may be deferred. Moments [2, K], unless null, get the mean and the biased variance of y's channels.
+    internal abstract void Conv2d(Tensor x, Tensor weight, Tensor y, Sliding sliding, Tensor? moments);
     internal abstract void Conv2dData(Tensor dy, Tensor weight, Tensor dx, Sliding sliding);
+    /// x may be deferred.
     internal abstract void Conv2dWeight(Tensor x, Tensor dy, Tensor dweight, Sliding sliding);
 }
 
@@ -20,7 +22,8 @@ public static partial class Ops
     /// Convolution without bias: y[n,k,i,j] = Σ_{c,r,s} weight[k,c,r,s] · x[n, c, i·stride + r − padding, j·stride + s − padding],
     /// zero outside x. x: map [N, C, H, W]; weight: [K, C/groups, kh, kw]; y: map [N, K, H', W'].
     /// Output k sees the C/groups input channels of its group; groups = C = K is a depthwise convolution.
-    /// Backward keeps x and weight.
+    /// Backward keeps x and weight. On a recording tape y's moments are taken while it is in the cache, for the batch norm
+    /// that follows a convolution everywhere.
     /// </summary>
     public static Tensor Conv2d(this Tensor x, Tensor weight, int stride = 1, int padding = 0, int groups = 1)
     {
@@ -28,7 +31,8 @@ public static partial class Ops
         CheckConv2d(x, weight, sliding);
         Shape s = x.Shape, w = weight.Shape;
         var y = x.Like(Shape.Map(s.Images, w[0], sliding.Outputs(s.Height, w[2]), sliding.Outputs(s.Width, w[3])));
-        x.Device.Conv2d(x, weight, y, sliding);
+        if (x.Tape is { Records: true }) y.Moments = x.Like(Shape.Of(2, w[0]));
+        x.Device.Conv2d(x, weight, y, sliding, y.Moments);
         long macs = y.Shape.Count * w.Cols;
         var backward = (x.NeedsGradient ? Cost.OfMacs(macs, y, weight, x) : default) + (weight.NeedsGradient ? Cost.OfMacs(macs, x, y, weight) : default);
         return y.From("conv2d", Cost.OfMacs(macs, x, weight, y), backward, [x, weight], dy =>
@@ -66,7 +70,7 @@ public static partial class Ops
 
 public sealed partial class Meter
 {
-    internal override void Conv2d(Tensor x, Tensor weight, Tensor y, Sliding sliding) { }
+    internal override void Conv2d(Tensor x, Tensor weight, Tensor y, Sliding sliding, Tensor? moments) { }
     internal override void Conv2dData(Tensor dy, Tensor weight, Tensor dx, Sliding sliding) { }
     internal override void Conv2dWeight(Tensor x, Tensor dy, Tensor dweight, Sliding sliding) { }
 }

@@ -23,7 +23,7 @@ public static partial class Ops
         Check.That(rate is >= 0 and < 1, $"rate must be from 0 to below 1 but is {rate}");
         if (rate == 0 || x.Tape is not { Records: true }) return x;
         var (mask, y) = (new DropoutMask(rate, seed, step), x.Like());
-        x.Device.Dropout(x, mask, y);
+        x.Device.Dropout(x.Settled(), mask, y);
         return y.From("dropout", Cost.OfPass(1, x, y), Cost.OfPass(1, x, y), [x], dy =>
         {
             var dx = x.Like();

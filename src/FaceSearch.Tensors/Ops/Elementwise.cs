@@ -23,7 +23,7 @@ public static partial class Ops
     static Tensor Unary<F>(Tensor x) where F : struct, IUnary
     {
         var y = x.Like();
-        x.Device.Unary<F>(x, y);
+        x.Device.Unary<F>(x.Settled(), y);
         return y.From(F.Name, Cost.OfPass(F.Flops, x, y), Cost.OfPass(F.Flops + 3, x, y, y), [x], dy =>
         {
             var dx = x.Like();

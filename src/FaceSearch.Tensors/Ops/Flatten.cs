@@ -13,7 +13,7 @@ public static partial class Ops
     {
         Check.Map(x);
         var y = x.Like(Shape.Of(x.Shape.Rows, x.Shape.Cols));
-        x.Device.Flatten(x, y);
+        x.Device.Flatten(x.Settled(), y);
         return y.From("flatten", Cost.OfPass(0, x, y), Cost.OfPass(0, x, y), [x], dy =>
         {
             var dx = x.Like();

@@ -13,7 +13,7 @@ public static partial class Ops
     {
         Check.Map(x);
         var y = x.Like(Shape.Map(x.Shape.Images, x.Shape.Channels, 1, 1));
-        x.Device.GlobalAveragePool(x, y);
+        x.Device.GlobalAveragePool(x.Settled(), y);
         return y.From("global_average_pool", Cost.OfPass(1, x, y), Cost.OfPass(1, x, y), [x], dy =>
         {
             var dx = x.Like();

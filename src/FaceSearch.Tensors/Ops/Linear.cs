@@ -21,7 +21,7 @@ public static partial class Ops
         Check.That(x.Shape.Cols == weight.Shape.Cols, $"x has {x.Shape.Cols} columns but weight {weight.Shape} takes {weight.Shape.Cols}");
         Check.SameDevice(x, weight);
         var (device, y) = (x.Device, x.Like(Shape.Of(x.Shape.Rows, weight.Shape.Rows)));
-        device.MatMul(x, false, weight, true, y);
+        device.MatMul(x.Settled(), false, weight, true, y);
         if (bias is not null)
         {
             Check.Shape(bias, Shape.Of(weight.Shape.Rows));

@@ -22,8 +22,8 @@ public static partial class Ops
         Check.Shape(b, planes ? Shape.Map(a.Shape.Images, a.Shape.Channels, 1, 1) : a.Shape);
         Check.SameDevice(a, b);
         var (device, y) = (a.Device, a.Like());
-        if (planes) device.MultiplyPlanes(a, b, y);
-        else device.Multiply(a, b, y);
+        if (planes) device.MultiplyPlanes(a.Settled(), b.Settled(), y);
+        else device.Multiply(a.Settled(), b.Settled(), y);
         return y.From("multiply", Cost.OfPass(1, a, b, y), Cost.OfPass(3, a, b, y, a, b), [a, b], dy =>
         {
             if (a.NeedsGradient)

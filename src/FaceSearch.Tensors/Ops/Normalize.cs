@@ -16,7 +16,7 @@ public static partial class Ops
     {
         Check.Rank(x, 2);
         Tensor y = x.Like(), norms = x.Like(Shape.Of(x.Shape.Rows));
-        x.Device.Normalize(x, y, norms);
+        x.Device.Normalize(x.Settled(), y, norms);
         return y.From("normalize", Cost.OfPass(3, x, y), Cost.OfPass(5, x, y, y), [x], dy =>
         {
             var dx = x.Like();

@@ -26,8 +26,7 @@ public sealed unsafe partial class Cpu<V>
         });
         for (int c = 0; c < x.Shape.Channels; c++)
         {
-            var (even, odd) = Total(view, partials, c);
-            Of(dslope)[c] = (float)(even + odd);
+            Of(dslope)[c] = (float)(Total(view, partials, 32, c) + Total(view, partials + 16, 32, c));
         }
     }
 

@@ -19,7 +19,7 @@ public static partial class Ops
         Check.Shape(slope, Shape.Of(x.Shape.Channels));
         Check.SameDevice(x, slope);
         var y = x.Like();
-        x.Device.PRelu(x, slope, y);
+        x.Device.PRelu(x.Settled(), slope, y);
         return y.From("prelu", Cost.OfPass(1, x, y, slope), Cost.OfPass(3, x, y, y, slope, slope), [x, slope], dy =>
         {
             Tensor dx = x.Like(), dslope = slope.Like();

@@ -1,25 +1,43 @@
 using System.Diagnostics;
 using System.Runtime.CompilerServices;
-using FaceSearch.Tensors;
 
-namespace FaceSearch.Cli;
+namespace FaceSearch.Tensors;
 
-/// <summary>Quick measurements of one thread of this machine, best of a few tries, a second in all.</summary>
-static unsafe class MachineRates
+/// <summary>
+/// Quick measurements of this machine, best of a few tries, a quarter of a second each. With several threads all start
+/// together and the slowest counts.
+/// </summary>
+public static class MachineRates
 {
-    /// <summary>GF/s of multiply-adds that touch no memory: the roof of every kernel.</summary>
-    public static double Peak(string instructionSet) =>
-        instructionSet == Avx512Lanes.Name ? Peak<Avx512Lanes>() : instructionSet == Avx2Lanes.Name ? Peak<Avx2Lanes>() : Peak<PortableLanes>();
+    // For each thread; far larger than the caches.
+    const int MemoryBytes = 128 << 20;
 
-    /// <summary>GB/s read and written by copying memory far larger than the caches.</summary>
-    public static double Copy()
+    /// <summary>GF/s of multiply-adds that touch no memory: the roof of every kernel.</summary>
+    public static double Peak(string instructionSet, int threads = 1) => threads *
+        (instructionSet == Avx512Lanes.Name ? Peak<Avx512Lanes>(threads) : instructionSet == Avx2Lanes.Name ? Peak<Avx2Lanes>(threads) : Peak<PortableLanes>(threads));
+
+    /// <summary>GB/s read and written by copying memory.</summary>
+    public static double Copy(int threads = 1)
     {
-        var from = new byte[128 << 20];
-        var to = GC.AllocateUninitializedArray<byte>(from.Length);
-        from.AsSpan().Fill(1);
-        to.AsSpan().Fill(1);
-        return 2e-9 * from.Length / BestSeconds(() => from.AsSpan().CopyTo(to));
+        byte[][] from = Memory(threads), to = Memory(threads);
+        return 2e-9 * threads * MemoryBytes / BestSeconds(threads, thread => from[thread].AsSpan().CopyTo(to[thread]));
     }
+
+    /// <summary>GB/s of reading memory.</summary>
+    public static double Read(int threads = 1)
+    {
+        var from = Memory(threads);
+        long sink = 0;
+        double seconds = BestSeconds(threads, thread => Interlocked.Add(ref sink, from[thread].AsSpan().Count((byte)2)));
+        return 1e-9 * threads * MemoryBytes / seconds;
+    }
+
+    static byte[][] Memory(int threads) => [.. Enumerable.Range(0, threads).Select(_ =>
+    {
+        var bytes = GC.AllocateUninitializedArray<byte>(MemoryBytes);
+        bytes.AsSpan().Fill(1);
+        return bytes;
+    })];
 
     /// <summary>GF/s of a matrix product of 512 × 512 × 512.</summary>
     public static double Multiply(Device device)
@@ -47,27 +65,45 @@ static unsafe class MachineRates
 
     static float[] Ramp(int count) => [.. Enumerable.Range(0, count).Select(i => i % 17 / 17f - 0.5f)];
 
-    static double BestSeconds(Action action)
+    static double BestSeconds(Action action) => BestSeconds(1, _ => action());
+
+    /// Two barriers a try: all threads start together, and the time runs until the last is done.
+    static double BestSeconds(int threads, Action<int> action)
     {
         double best = double.PositiveInfinity;
-        for (var total = Stopwatch.StartNew(); total.ElapsedMilliseconds < 250;)
+        long start = 0;
+        var total = Stopwatch.StartNew();
+        bool goesOn = true;
+        using var begin = new Barrier(threads, _ => start = Stopwatch.GetTimestamp());
+        using var end = new Barrier(threads, _ =>
         {
-            long start = Stopwatch.GetTimestamp();
-            action();
             best = Math.Min(best, Stopwatch.GetElapsedTime(start).TotalSeconds);
+            goesOn = total.ElapsedMilliseconds < 250;
+        });
+        void Try(int thread)
+        {
+            while (Volatile.Read(ref goesOn))
+            {
+                begin.SignalAndWait();
+                action(thread);
+                end.SignalAndWait();
+            }
         }
+        var others = Enumerable.Range(1, threads - 1).Select(thread => new Thread(() => Try(thread))).ToArray();
+        foreach (var other in others) other.Start();
+        Try(0);
+        foreach (var other in others) other.Join();
         return best;
     }
 
-    static double Peak<V>() where V : struct, ILanes<V>
+    static double Peak<V>(int threads) where V : struct, ILanes<V>
     {
         const int rounds = 200_000;
         // Enough independent chains to hide the latency of two units, no more than the registers hold.
         bool wide = V.Accumulators >= 12;
         int chains = wide ? 12 : 6;
-        float sink = 0;
-        double seconds = BestSeconds(() => sink += wide ? Twelve<V>(rounds) : Six<V>(rounds));
-        GC.KeepAlive(sink);
+        var sinks = new float[threads];
+        double seconds = BestSeconds(threads, thread => sinks[thread] += wide ? Twelve<V>(rounds) : Six<V>(rounds));
         return 1e-9 * 2 * 16 * chains * rounds / seconds;
     }
 

@@ -1,0 +1,69 @@
+namespace FaceSearch.Perf;
+
+/// <summary>Ours and every form of the peer in turn within the same minute.</summary>
+static class Comparison
+{
+    const int Rounds = 3;
+    // The rest is for the system and for what a form needs beyond its estimate.
+    const double UsableMemory = 0.9;
+
+    public static Row Take(Case one, PerfOptions options, Peer? peer)
+    {
+        var roof = Roof.Measure(options.Threads);
+        var forms = peer is null ? [] : Fitting(one, options);
+        var (ours, theirs) = one.Gigabytes + forms.Sum(f => f.Gigabytes) < UsableMemory * Machine.FreeGigabytes()
+            ? InTurn(one, forms, options)
+            : OneByOne(one, forms, options);
+        return Row.Of(one, options.Threads, Roof.Higher(roof, Roof.Measure(options.Threads)), ours, theirs);
+    }
+
+    /// <summary>The forms that there is memory for; says which there is not.</summary>
+    public static PeerForm[] Fitting(Case one, PerfOptions options)
+    {
+        double free = UsableMemory * Machine.FreeGigabytes();
+        var wanted = options.SkipUsual ? one.Peer[1..] : one.Peer;
+        foreach (var form in wanted.Where(f => f.Gigabytes > free))
+            Console.Error.WriteLine($"{one.Name}: the peer's form '{form.Name}' is left out, it needs {form.Gigabytes:0.0} GB and {free:0.0} GB of memory can be used");
+        return [.. wanted.Where(f => f.Gigabytes <= free)];
+    }
+
+    /// All processes at once, each asleep while another is measured.
+    static (Sample Ours, Dictionary<PeerForm, Sample> Theirs) InTurn(Case one, PeerForm[] forms, PerfOptions options)
+    {
+        using var ours = ChildProcess.Ours(one, options.Threads);
+        var theirs = new Dictionary<PeerForm, ChildProcess>();
+        try
+        {
+            foreach (var form in forms)
+                if (ChildProcess.Start(Peer.Start(form, options.Threads)) is { } child) theirs[form] = child;
+            for (int round = 0; round < Rounds; round++)
+                foreach (var child in theirs.Values.Prepend(ours)) child.MeasureMore(options.Seconds / Rounds);
+            return (ours.Sample, theirs.ToDictionary(t => t.Key, t => t.Value.Sample));
+        }
+        finally
+        {
+            foreach (var child in theirs.Values) child.Dispose();
+        }
+    }
+
+    /// Where memory does not hold all processes: ours anew before each form.
+    static (Sample Ours, Dictionary<PeerForm, Sample> Theirs) OneByOne(Case one, PeerForm[] forms, PerfOptions options)
+    {
+        var ours = new List<Sample>();
+        var theirs = new Dictionary<PeerForm, Sample>();
+        foreach (var form in forms.DefaultIfEmpty())
+        {
+            using (var child = ChildProcess.Ours(one, options.Threads)) ours.Add(Alone(child));
+            if (form is null) continue;
+            using var other = ChildProcess.Start(Peer.Start(form, options.Threads));
+            if (other is not null) theirs[form] = Alone(other);
+        }
+        return (Sample.Join(ours), theirs);
+
+        Sample Alone(ChildProcess child)
+        {
+            for (int round = 0; round < Rounds; round++) child.MeasureMore(options.Seconds / Rounds);
+            return child.Sample;
+        }
+    }
+}

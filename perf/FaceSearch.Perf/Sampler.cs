@@ -1,0 +1,85 @@
+using System.Diagnostics;
+using System.Globalization;
+
+namespace FaceSearch.Perf;
+
+/// <summary>Something to time. Prepare runs before every Run and is not timed.</summary>
+sealed record Step(Action Run, Action? Prepare = null);
+
+/// <summary>
+/// The child's half of a measurement, the same code for us and for the peer: warms up, says `ready`, and then answers each
+/// number of seconds on its input by one line with the times of the steps it did. Between two questions it sleeps, so that
+/// several processes can take turns within one minute. Ends with its input.
+/// </summary>
+static class Sampler
+{
+    const string Ready = "ready";
+    // Enough for the runtime to recompile what is called often, and for pools to fill.
+    const double WarmSeconds = 0.5, LongStep = 3;
+
+    public static void Serve(Step step, TextReader questions, TextWriter answers)
+    {
+        Warm(step);
+        answers.WriteLine(Ready);
+        while (questions.ReadLine() is { Length: > 0 } seconds)
+            answers.WriteLine(Take(step, double.Parse(seconds, CultureInfo.InvariantCulture)).Text);
+    }
+
+    /// Two steps at least; one where a step is so long that nothing short matters.
+    static void Warm(Step step)
+    {
+        var watch = Stopwatch.StartNew();
+        for (int n = 1; ; n++)
+        {
+            step.Prepare?.Invoke();
+            step.Run();
+            if (watch.Elapsed.TotalSeconds > (n == 1 ? LongStep : WarmSeconds)) return;
+        }
+    }
+
+    public static Sample Take(Step step, double seconds)
+    {
+        var times = new List<double>(capacity: 1 << 16);
+        double faults = 0, allocated = 0;
+        var watch = Stopwatch.StartNew();
+        do
+        {
+            step.Prepare?.Invoke();
+            double faultsBefore = ProcessFigures.MinorFaults();
+            long allocatedBefore = GC.GetAllocatedBytesForCurrentThread(), start = Stopwatch.GetTimestamp();
+            step.Run();
+            times.Add(Stopwatch.GetElapsedTime(start).TotalMilliseconds);
+            allocated += GC.GetAllocatedBytesForCurrentThread() - allocatedBefore;
+            faults += ProcessFigures.MinorFaults() - faultsBefore;
+        }
+        while (watch.Elapsed.TotalSeconds < seconds);
+        return new([.. times], faults / times.Count, allocated / times.Count, ProcessFigures.PeakMegabytes());
+    }
+}
+
+/// <summary>Steps timed one by one, the page faults and managed bytes of one, and the process's peak so far.</summary>
+sealed record Sample(double[] Milliseconds, double FaultsPerStep, double AllocatedPerStep, double PeakMegabytes)
+{
+    /// <summary>One line: `faults=… allocated=… mb=… ms=…;…;…`.</summary>
+    public string Text => string.Create(CultureInfo.InvariantCulture,
+        $"faults={FaultsPerStep} allocated={AllocatedPerStep} mb={PeakMegabytes} ms={string.Join(';', Milliseconds.Select(t => t.ToString("R", CultureInfo.InvariantCulture)))}");
+
+    public static Sample Parse(string text)
+    {
+        var fields = text.Split(' ').Select(field => field.Split('=')).ToDictionary(f => f[0], f => f[1]);
+        double Number(string name) => double.Parse(fields[name], CultureInfo.InvariantCulture);
+        double[] times = [.. fields["ms"].Split(';').Select(t => double.Parse(t, CultureInfo.InvariantCulture))];
+        return new(times, Number("faults"), Number("allocated"), Number("mb"));
+    }
+
+    /// <summary>Samples of several rounds as one.</summary>
+    public static Sample Join(IReadOnlyList<Sample> rounds)
+    {
+        double steps = rounds.Sum(r => r.Milliseconds.Length);
+        double Mean(Func<Sample, double> figure) => rounds.Sum(r => figure(r) * r.Milliseconds.Length) / steps;
+        return new([.. rounds.SelectMany(r => r.Milliseconds).Order()], Mean(r => r.FaultsPerStep), Mean(r => r.AllocatedPerStep), rounds.Max(r => r.PeakMegabytes));
+    }
+
+    /// <summary>Quantile of the times of a joined sample.</summary>
+    public double At(double quantile) => Milliseconds[(int)(quantile * (Milliseconds.Length - 1))];
+}

@@ -1,0 +1,44 @@
+using FaceSearch.Tensors;
+
+namespace FaceSearch.Perf;
+
+/// <summary>The margin head alone: loss, gradients by embeddings and centres, SGD with momentum on the centres.</summary>
+static class HeadSteps
+{
+    public const int Batch = 128;
+    const int Dimensions = 512;
+    const float Rate = 0.01f, Momentum = 0.9f;
+    static readonly Margin Margin = new(64, 64, 1, 0.5f, 0);
+
+    public static Step Head(Device device, int classes)
+    {
+        Shape batch = Shape.Of(Batch, Dimensions), all = Shape.Of(classes, Dimensions);
+        Tensor centres = Values.Matrix(device, all, 0.05f, 1), velocity = Values.Matrix(device, all, 0, 2);
+        centres.NeedsGradient = true;
+        var embeddings = Values.Normal(batch, 3);
+        int[] labels = [.. Enumerable.Range(0, Batch).Select(i => Noise.Below(classes, 1, 4, (ulong)i))];
+        return new(() =>
+        {
+            using var tape = new Tape(device);
+            var x = tape.Input(batch, embeddings);
+            x.NeedsGradient = true;
+            var loss = x.MarginSoftmax(centres, labels, Margin);
+            BackwardAndUpdate(tape, loss, centres, velocity);
+        });
+    }
+
+    /// The form of the update that training uses.
+    static void BackwardAndUpdate(Tape tape, Tensor loss, Tensor centres, Tensor velocity)
+    {
+        tape.Backward(loss);
+        tape.Device.Sgd(centres, centres.Gradient!, velocity, Rate, Momentum, nesterov: false, weightDecay: 0);
+        centres.DropGradient();
+    }
+
+    /// Three products of the batch with all centres; centres read by loss and by gradients and written, velocity read and written.
+    public static Cost Work(int classes)
+    {
+        long macs = 3L * Batch * Dimensions * classes;
+        return new(macs, 2 * macs, 5 * 4L * classes * Dimensions);
+    }
+}

@@ -1,0 +1,84 @@
+using System.Runtime.CompilerServices;
+
+namespace FaceSearch.Tensors;
+
+/// <summary>
+/// Mean and variance of a convolution's result, summed band by band while the band is in the cache: a batch norm then
+/// need not read the map again. A band sums y − k, k its own first pixel, so that nothing is lost where the mean is far
+/// above the deviation; the bands are joined in their order, in double.
+/// </summary>
+public sealed unsafe partial class Cpu<V>
+{
+    /// <summary>The bands of a map's rows, and where each leaves three vectors a block: k, Σ (y − k), Σ (y − k)².</summary>
+    readonly struct BandMoments(Tensor y, float* partials, int rows)
+    {
+        const int Vectors = 3;
+
+        int Bands => (y.Shape.Height + rows - 1) / rows;
+        int Blocks => CpuLayout.Blocks(y.Shape.Channels);
+
+        public static Shape Partials(Shape y, int rows) => Shape.Of(y.Images * ((y.Height + rows - 1) / rows) * CpuLayout.Blocks(y.Channels), Vectors * 16);
+
+        /// Output rows from `first` on (a whole band) of one block of an image have been written.
+        public void Add(int image, int block, int first)
+        {
+            long plane = ((long)image * Blocks + block) * y.Shape.Height;
+            Sum(Of(y) + (plane + first) * y.Shape.Width * 16, Pixels(first / rows), partials + (((long)image * Bands + first / rows) * Blocks + block) * Vectors * 16);
+        }
+
+        int Pixels(int band) => Math.Min(rows, y.Shape.Height - band * rows) * y.Shape.Width;
+
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        static void Sum(float* p, int pixels, float* to)
+        {
+            V k = V.Load(p), s0 = V.Zero, s1 = V.Zero, q0 = V.Zero, q1 = V.Zero;
+            float* end = p + 16L * pixels;
+            for (; p + 32 <= end; p += 32)
+            {
+                V a = V.Load(p) - k, b = V.Load(p + 16) - k;
+                s0 += a;
+                q0 = V.Fma(a, a, q0);
+                s1 += b;
+                q1 = V.Fma(b, b, q1);
+            }
+            if (p < end)
+            {
+                V last = V.Load(p) - k;
+                s0 += last;
+                q0 = V.Fma(last, last, q0);
+            }
+            V.Store(k, to);
+            V.Store(s0 + s1, to + 16);
+            V.Store(q0 + q1, to + 32);
+        }
+
+        /// Joins the bands of one block: [2, channels] mean and biased variance.
+        public void Join(int block, float* moments)
+        {
+            double* sum = stackalloc double[16], squares = stackalloc double[16];
+            new Span<double>(sum, 16).Clear();
+            new Span<double>(squares, 16).Clear();
+            float* origin = partials + block * Vectors * 16;
+            for (int image = 0; image < y.Shape.Images; image++)
+                for (int band = 0; band < Bands; band++)
+                {
+                    float* part = partials + (((long)image * Bands + band) * Blocks + block) * Vectors * 16;
+                    int pixels = Pixels(band);
+                    for (int lane = 0; lane < 16; lane++)
+                    {
+                        double shift = part[lane] - (double)origin[lane], s = part[16 + lane];
+                        sum[lane] += s + pixels * shift;
+                        squares[lane] += part[32 + lane] + shift * (2 * s + pixels * shift);
+                    }
+                }
+            int channels = y.Shape.Channels;
+            double count = (double)y.Shape.Count / channels;
+            for (int lane = 0; lane < Math.Min(16, channels - 16 * block); lane++)
+            {
+                double offset = sum[lane] / count;
+                moments[16 * block + lane] = (float)(origin[lane] + offset);
+                moments[channels + 16 * block + lane] = (float)Math.Max(0, squares[lane] / count - offset * offset);
+            }
+        }
+    }
+}
