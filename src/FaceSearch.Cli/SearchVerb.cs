@@ -62,7 +62,8 @@ static class SearchVerb
     static JointSearchResult InTerminal(SearchSettings settings, RunFolder folder, bool resume, CancellationToken stop)
     {
         var table = new TrialTable();
-        return table.Show(() => Search(settings, folder, resume, table, line => AnsiConsole.WriteLine(line), stop));
+        // Padded, as a line is written over the top of the table, which is then drawn anew below.
+        return table.Show(() => Search(settings, folder, resume, table, line => AnsiConsole.WriteLine(line.PadRight(AnsiConsole.Profile.Width - 1)), stop));
     }
 
     static JointSearchResult InLog(SearchSettings settings, RunFolder folder, bool resume, CancellationToken stop) =>

@@ -67,5 +67,5 @@ sealed class TrialTable : IProgress<StudyEvent>
         return text.Length <= room ? text : text[..(room - 1)] + "…";
     }
 
-    static string Number(double value) => value > 0 ? value.ToString("0", CultureInfo.InvariantCulture) : "";
+    static string Number(double value) => value > 0 ? value.ToString(value < 10 ? "0.#" : "0", CultureInfo.InvariantCulture) : "";
 }
