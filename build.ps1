@@ -62,7 +62,7 @@ switch ($Verb) {
     }
     'lines' {
         git ls-files '*.cs' | Group-Object { ($_ -split '/')[0..1] -join '/' } | Sort-Object Name | ForEach-Object {
-            "$($_.Name) $($_.Count) files $(($_.Group | Get-Content | Measure-Object -Line).Lines) lines"
+            "$($_.Name) $($_.Count) files $(@(Get-Content -LiteralPath $_.Group).Count) lines"
         }
     }
     { $_ -in 'help', '--help', '-h' } { Show-Usage }

@@ -68,7 +68,7 @@ public sealed record CleanSettings
     [Setting("drop identities left with fewer photographs", 1, 1000)]
     public int MinImages { get; init; } = 1;
     [Setting("compute for each round of the teacher's training, in units of Train.Budget", 0.001, 1e12)]
-    public double TeacherBudget { get; init; } = 2;
+    public double TeacherBudget { get; init; } = 4;
     [Setting("rounds of the teacher: each after the first trains without what looked wrong to the one before", 1, 10)]
     public int TeacherRounds { get; init; } = 2;
 }
