@@ -26,7 +26,7 @@ static class CleanVerb
         using var folder = new RunFolder(RunFolder.Free(result.GetValue(SettingsOptions.Runs)!, "clean"), settings, [settings.Seed], resume: false);
         try
         {
-            var faces = Faces.Load(settings.Run);
+            var faces = Faces.Load(settings.Run, stop.Token);
             var (embeddings, dimensions) = Faces.Teach(settings.Run, faces, result.ThreadCount(), stop.Token);
             var clean = result.GetValue(Blind) ? settings.Clean with { DropNearer = Threshold(embeddings, dimensions, faces.Train.Labels) } : settings.Clean;
             var plan = Cleaning.Plan(embeddings, dimensions, faces.Train.Labels, clean);

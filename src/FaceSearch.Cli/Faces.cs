@@ -8,9 +8,9 @@ namespace FaceSearch.Cli;
 /// <summary>What the verbs that work on faces share: loading, teaching, cleaning, each with its progress.</summary>
 static class Faces
 {
-    public static FaceData Load(Settings settings)
+    public static FaceData Load(Settings settings, CancellationToken stop = default)
     {
-        var data = FaceData.Load(settings, new Told<LoadProgress>(p => $"{p.What} {p.Done}/{p.Total}", p => p.Done == p.Total));
+        var data = FaceData.Load(settings, new Told<LoadProgress>(p => $"{p.What} {p.Done}/{p.Total}", p => p.Done == p.Total), stop);
         Console.WriteLine($"faces: {data.Train.Count} images of {data.Train.Identities} identities to train on, " +
             $"{data.Choose.Pairs.Length} pairs to choose by, {data.Final.Pairs.Length} kept for the end, {data.Skipped.Count} inputs skipped");
         return data;

@@ -42,7 +42,7 @@ static class TrainVerb
         using var folder = new RunFolder(path, settings, seeds, resume);
         try
         {
-            var data = Faces.Load(settings.Run);
+            var data = Faces.Load(settings.Run, stop.Token);
             var faces = Faces.Cleaned(settings.Run, data, threads, stop.Token);
             var figures = seeds.Select(seed => Train(result, settings.Run with { Seed = seed }, data, faces, folder, resume, stop.Token)).ToArray();
             if (figures.Length > 1) Summary("choosing pairs", [.. figures.Select(f => f.Choose.Accuracy)]);

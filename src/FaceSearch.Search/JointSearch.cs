@@ -75,7 +75,7 @@ public sealed class JointSearch
     JointSearchResult Run(IProgress<StudyEvent>? progress, Stopwatch watch)
     {
         NoteEnvironment();
-        var data = FaceData.Load(shared, new Told<LoadProgress>(p => p.Done == p.Total, p => log($"{p.What} {p.Done}/{p.Total}")));
+        var data = FaceData.Load(shared, new Told<LoadProgress>(p => p.Done == p.Total, p => log($"{p.What} {p.Done}/{p.Total}")), stop);
         log($"faces: {data.Train.Count} images of {data.Train.Identities} identities to train on, {data.Choose.Pairs.Length} pairs to choose by, {data.Final.Pairs.Length} kept for the end, {data.Skipped.Count} inputs skipped");
         var runner = new RecognitionRunner(data, Teach(data, out int dimensions), dimensions, settings.Study);
         new Study(store, runner, progress).Run(stop);
