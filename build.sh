@@ -15,8 +15,8 @@ TXT
 }
 
 need_sdk() {
-    if ! command -v dotnet >/dev/null || ! dotnet --list-sdks 2>/dev/null | grep -qE '^(1[0-9]|[2-9][0-9])\.'; then
-        echo "FaceSearch needs the .NET SDK 10 or newer: install it (https://dotnet.microsoft.com/download) and run this command again." >&2
+    if ! command -v dotnet >/dev/null || ! dotnet --list-sdks 2>/dev/null | grep -qE '^10\.'; then
+        echo "FaceSearch needs the .NET SDK 10: install it (https://dotnet.microsoft.com/download) and run this command again." >&2
         exit 1
     fi
     export DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1 MSBUILDDISABLENODEREUSE=1

@@ -8,14 +8,14 @@ namespace FaceSearch.Cli;
 /// <summary>`facesearch clean`: what a cleaning would do, image by image.</summary>
 static class CleanVerb
 {
-    static readonly Option<bool> Blind = new("--blind") { Description = "choose Clean.DropBelow from the similarities alone" };
+    static readonly Option<bool> Blind = new("--blind") { Description = "choose Clean.DropNearer from the similarities alone" };
 
     public static Command Create()
     {
         var command = new Command("clean", "Find wrong labels with a teacher; write down what to drop and merge") { Blind, SettingsOptions.Threads, SettingsOptions.Runs };
         command.SetAction(Run);
         return command.WithSettings().WithExamples(
-            "facesearch clean --blind",
+            "facesearch clean --blind                                 finds a threshold by itself, and says which",
             "facesearch clean --set Data.Folder=photographs --set Clean.DropBelow=0.2 --set Clean.MergeAbove=0.8");
     }
 
@@ -26,15 +26,15 @@ static class CleanVerb
         using var folder = new RunFolder(RunFolder.Free(result.GetValue(SettingsOptions.Runs)!, "clean"), settings, [settings.Seed], resume: false);
         try
         {
-            var faces = Faces.Load(settings.Run);
+            var faces = Faces.Load(settings.Run, stop.Token);
             var (embeddings, dimensions) = Faces.Teach(settings.Run, faces, result.ThreadCount(), stop.Token);
-            var clean = result.GetValue(Blind) ? settings.Clean with { DropBelow = Threshold(embeddings, dimensions, faces.Train.Labels) } : settings.Clean;
+            var clean = result.GetValue(Blind) ? settings.Clean with { DropNearer = Threshold(embeddings, dimensions, faces.Train.Labels) } : settings.Clean;
             var plan = Cleaning.Plan(embeddings, dimensions, faces.Train.Labels, clean);
             Console.WriteLine(Faces.Describe(plan, faces.Train));
             if (faces.Train.TrueLabels is { } truth) Truth(CleaningAudit.PrecisionRecall(plan, faces.Train.Labels, truth, faces.Train.Owners));
             var file = folder.In("cleaning.csv");
             Write(file, plan, faces.Train);
-            folder.Log(new { kept = plan.Kept.Length, images = faces.Train.Count, dropped = plan.DroppedImages, merged = plan.MergedIdentities, dropped_identities = plan.DroppedIdentities, clean.DropBelow });
+            folder.Log(new { kept = plan.Kept.Length, images = faces.Train.Count, dropped = plan.DroppedImages, merged = plan.MergedIdentities, dropped_identities = plan.DroppedIdentities, clean.DropBelow, clean.DropNearer });
             Console.WriteLine($"what was done: {file}");
             return 0;
         }
@@ -46,9 +46,9 @@ static class CleanVerb
 
     static double Threshold(float[] embeddings, int dimensions, int[] labels)
     {
-        double threshold = Cleaning.BlindThreshold(Cleaning.LeaveOneOutScores(embeddings, dimensions, labels));
-        Console.WriteLine(threshold <= -1 ? "blind threshold: none, the similarities show no group of wrong labels"
-            : FormattableString.Invariant($"blind threshold: Clean.DropBelow={threshold:0.000}"));
+        double threshold = Cleaning.BlindNearer(Cleaning.NearerToOthers(embeddings, dimensions, labels));
+        Console.WriteLine(threshold >= 2 ? "blind threshold: none, the similarities show no group of wrong labels"
+            : FormattableString.Invariant($"blind threshold: Clean.DropNearer={threshold:0.000}"));
         return threshold;
     }
 

@@ -32,11 +32,11 @@ static class EvaluateVerb
         var settings = result.Settings(Beside(path, trained)).Run;
         if (settings.Data.Size != trained.Data.Size)
             throw new InputException($"Data.Size: the network of {path} sees {trained.Data.Size} pixels, not {settings.Data.Size}");
-        var pairs = PairsOf(result, settings, path);
-        using var device = Cpu.Create(result.ThreadCount());
-        using var backbone = Checkpoint.LoadBackbone(path, device);
         try
         {
+            var pairs = PairsOf(result, settings, path, stop.Token);
+            using var device = Cpu.Create(result.ThreadCount());
+            using var backbone = Checkpoint.LoadBackbone(path, device);
             Print(Embedder.Embed(backbone, pairs.Faces, stop: stop.Token), backbone.Settings.Embedding, pairs.Pairs);
             return 0;
         }
@@ -46,19 +46,19 @@ static class EvaluateVerb
         }
     }
 
-    static PairSet PairsOf(ParseResult result, Settings settings, string path)
+    static PairSet PairsOf(ParseResult result, Settings settings, string path, CancellationToken stop)
     {
         if (result.GetValue(Pairs) is { Length: > 0 } list)
         {
             var named = PairList.Read(list);
             var wanted = named.SelectMany(p => new[] { p.NameA, p.NameB }).ToHashSet(StringComparer.Ordinal);
             if (settings.Data.Folder.Length == 0) throw new InputException("--pairs needs photographs: --set Data.Folder=DIR");
-            return PairList.Resolve(named, ImageFolder.Load(settings.Data.Folder, CropBox.Parse(settings.Data.Crop), settings.Data.Size, settings.Data.Margin, wanted.Contains), list);
+            return PairList.Resolve(named, ImageFolder.Load(settings.Data.Folder, CropBox.Parse(settings.Data.Crop), settings.Data.Size, settings.Data.Margin, wanted.Contains, stop: stop), list);
         }
         // Who was held out follows from the seed of the faces, which is the run's and not always that of the weights.
         if (!System.IO.File.Exists(SettingsBeside(path)))
             throw new InputException($"{path}: without the {RunFolder.SettingsFile} of its run beside it nobody can tell whom the network has not seen; give --pairs FILE, or put the checkpoint back");
-        var data = Faces.Load(settings);
+        var data = Faces.Load(settings, stop);
         return result.GetValue(Final) ? data.Final : data.Choose;
     }
 

@@ -8,9 +8,9 @@ namespace FaceSearch.Cli;
 /// <summary>What the verbs that work on faces share: loading, teaching, cleaning, each with its progress.</summary>
 static class Faces
 {
-    public static FaceData Load(Settings settings)
+    public static FaceData Load(Settings settings, CancellationToken stop = default)
     {
-        var data = FaceData.Load(settings, new Told<LoadProgress>(p => $"{p.What} {p.Done}/{p.Total}", p => p.Done == p.Total));
+        var data = FaceData.Load(settings, new Told<LoadProgress>(p => $"{p.What} {p.Done}/{p.Total}", p => p.Done == p.Total), stop);
         Console.WriteLine($"faces: {data.Train.Count} images of {data.Train.Identities} identities to train on, " +
             $"{data.Choose.Pairs.Length} pairs to choose by, {data.Final.Pairs.Length} kept for the end, {data.Skipped.Count} inputs skipped");
         return data;
@@ -23,12 +23,14 @@ static class Faces
         return Teacher.Embed(settings, data.Train, device, stop, Progress("teacher: "));
     }
 
-    /// <summary>The training faces as the settings clean them; the teacher is asked only if there is something to do.</summary>
+    /// <summary>The training faces as the settings clean them; the teacher is asked only if there is something to judge.</summary>
     public static FaceSet Cleaned(Settings settings, FaceData data, int threads, CancellationToken stop)
     {
-        if (settings.Clean with { TeacherBudget = 1 } == new CleanSettings { TeacherBudget = 1 }) return data.Train;
-        var (embeddings, dimensions) = Teach(settings, data, threads, stop);
-        var plan = Cleaning.Plan(embeddings, dimensions, data.Train.Labels, settings.Clean);
+        var clean = settings.Clean;
+        bool judged = clean.DropBelow > -1 || clean.DropNearer < 2 || clean.MergeAbove < 2;
+        if (!judged && clean.MinImages <= 1) return data.Train;
+        var (embeddings, dimensions) = judged ? Teach(settings, data, threads, stop) : (new float[data.Train.Count], 1);
+        var plan = Cleaning.Plan(embeddings, dimensions, data.Train.Labels, clean);
         Console.WriteLine(Describe(plan, data.Train));
         if (plan.Identities < 2) throw new InputException($"Clean: {plan.Identities} identities are left after cleaning, at least 2 are needed; clean less");
         return plan.Apply(data.Train);

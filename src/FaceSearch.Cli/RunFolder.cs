@@ -34,6 +34,7 @@ sealed class RunFolder : IDisposable
     public RunFolder(string path, SearchSettings settings, int[] seeds, bool resume)
     {
         Path = path;
+        bool made = !Directory.Exists(path);
         try
         {
             Directory.CreateDirectory(path);
@@ -47,11 +48,19 @@ sealed class RunFolder : IDisposable
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
+            if (made) Remove(path);
             throw new InputException($"run folder {path} cannot be written: {e.Message} Choose another with --runs DIR", e);
         }
     }
 
     public string Path { get; }
+
+    /// A folder that could not be filled must not take the name.
+    static void Remove(string path)
+    {
+        try { Directory.Delete(path, recursive: true); }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException) { }
+    }
 
     public string In(string name) => System.IO.Path.Combine(Path, name);
 

@@ -53,14 +53,8 @@ static class SearchVerb
     {
         using var store = StudyStore.Open(file);
         var stored = store.Info.ToSettings();
-        var asked = result.Settings(stored);
-        var taken = stored with { Study = stored.Study with { Workers = asked.Study.Workers } };
-        if (asked != taken)
-        {
-            var (before, now) = (SettingsSource.ToText(taken), SettingsSource.ToText(asked));
-            var path = before.Keys.First(k => before[k] != now[k]);
-            throw new InputException($"{path}: the study was made with '{before[path]}', not '{now[path]}'; go on without it, or start another study with --set Study.Name=NAME");
-        }
+        var taken = stored with { Study = stored.Study with { Workers = result.Settings(stored).Study.Workers } };
+        result.SameSettings(taken, "study", "--set Study.Name=NAME");
         store.SetSettings(taken);
         return taken;
     }
@@ -68,7 +62,8 @@ static class SearchVerb
     static JointSearchResult InTerminal(SearchSettings settings, RunFolder folder, bool resume, CancellationToken stop)
     {
         var table = new TrialTable();
-        return table.Show(() => Search(settings, folder, resume, table, line => AnsiConsole.WriteLine(line), stop));
+        // Padded, as a line is written over the top of the table, which is then drawn anew below.
+        return table.Show(() => Search(settings, folder, resume, table, line => AnsiConsole.WriteLine(line.PadRight(AnsiConsole.Profile.Width - 1)), stop));
     }
 
     static JointSearchResult InLog(SearchSettings settings, RunFolder folder, bool resume, CancellationToken stop) =>

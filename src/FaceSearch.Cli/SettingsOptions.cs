@@ -48,6 +48,18 @@ static class SettingsOptions
     public static SearchSettings Settings(this ParseResult result, SearchSettings? defaults = null) =>
         SettingsSource.Load(defaults ?? new(), result.GetValue(Config), SettingsSource.Environment(), result.GetValue(Set) ?? []);
 
+    /// <summary>The stored settings of what is gone on with; refuses others, which would be ignored.</summary>
+    /// <param name="what">study or run</param>
+    /// <param name="name">how to name another one</param>
+    public static SearchSettings SameSettings(this ParseResult result, SearchSettings stored, string what, string name)
+    {
+        var asked = result.Settings(stored);
+        if (asked == stored) return stored;
+        var (before, now) = (SettingsSource.ToText(stored), SettingsSource.ToText(asked));
+        var path = before.Keys.First(k => before[k] != now[k]);
+        throw new InputException($"{path}: the {what} was made with '{before[path]}', not '{now[path]}'; go on without it, or start another {what} with {name}");
+    }
+
     /// <summary>The number of threads, at least one.</summary>
     public static int ThreadCount(this ParseResult result)
     {

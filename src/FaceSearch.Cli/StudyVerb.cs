@@ -21,7 +21,12 @@ static class StudyVerb
         show.SetAction(Show);
         var export = new Command("export", "A study as a table or as JSON, for other programs") { Study, Format, Out, SettingsOptions.Runs };
         export.SetAction(Export);
-        return new Command("study", "Look at studies: list, show, export") { list, show, export }.WithExamples(
+        return new Command("study", "Look at studies: list, show, export")
+        {
+            list.WithExamples("facesearch study list", "facesearch study list --runs /data/runs"),
+            show.WithExamples("facesearch study show search", "facesearch study show runs/search/search.study"),
+            export.WithExamples("facesearch study export search --out trials.csv", "facesearch study export search --format json > search.json"),
+        }.WithExamples(
             "facesearch study list",
             "facesearch study show search",
             "facesearch study export search --format csv --out trials.csv");

@@ -42,7 +42,7 @@ static class TrainVerb
         using var folder = new RunFolder(path, settings, seeds, resume);
         try
         {
-            var data = Faces.Load(settings.Run);
+            var data = Faces.Load(settings.Run, stop.Token);
             var faces = Faces.Cleaned(settings.Run, data, threads, stop.Token);
             var figures = seeds.Select(seed => Train(result, settings.Run with { Seed = seed }, data, faces, folder, resume, stop.Token)).ToArray();
             if (figures.Length > 1) Summary("choosing pairs", [.. figures.Select(f => f.Choose.Accuracy)]);
@@ -112,7 +112,7 @@ static class TrainVerb
 
     static SearchSettings SettingsOf(ParseResult result, bool resume, string path)
     {
-        if (resume) return result.Settings(SettingsSource.Load(new SearchSettings(), Path.Combine(path, RunFolder.SettingsFile), new Dictionary<string, string>(), []));
+        if (resume) return result.SameSettings(SettingsSource.Load(new SearchSettings(), Path.Combine(path, RunFolder.SettingsFile), new Dictionary<string, string>(), []), "run", "--name");
         if (result.GetValue(Design) is not { Length: > 0 } design) return result.Settings();
         int colon = design.LastIndexOf(':');
         using var store = StudyStore.OpenRead(StudyFiles.Find(result.GetValue(SettingsOptions.Runs)!, colon < 0 ? design : design[..colon]));

@@ -32,7 +32,7 @@ sealed class TrialTable : IProgress<StudyEvent>
     IRenderable Draw(StudyEvent now, int rows)
     {
         var table = new Table().Border(TableBorder.Rounded).Expand();
-        foreach (var title in (string[])["trial", "state", "scores at the rungs", "reward", "MMACs", "images", "images/s", "design"]) table.AddColumn(title);
+        foreach (var (title, _) in Columns(IsNarrow)) table.AddColumn(new TableColumn(title).NoWrap());
         foreach (var one in latest.Values.Where(e => IsShown(e, now, rows))) table.AddRow(Row(one, now.Best));
         var eta = now.Remaining is { } left ? $", {TrialText.Time(left)} to go" : "";
         var best = now.Best is { } b ? $", best: trial {b.Number} with {TrialText.Scores(b).Split(' ')[^1]}" : "";
@@ -51,21 +51,32 @@ sealed class TrialTable : IProgress<StudyEvent>
             TrialState.Pruned or TrialState.Rejected => new Style(Color.Grey),
             _ => Style.Plain,
         };
-        return [.. new[]
-        {
-            TrialText.Name(e.Trial), TrialText.State(e.Trial), TrialText.Scores(e.Trial), TrialText.Reward(e.Trial),
-            Number(e.Trial.MMacs), Number(e.Trial.KeptImages), Number(e.ImagesPerSecond), Short(e.Design),
-        }.Select(text => new Text(text, style))];
+        return [.. Columns(IsNarrow).Select(column => new Text(column.Text(e), style))];
     }
+
+    /// In 80 columns there is room for the last score only.
+    static (string Title, Func<StudyEvent, string> Text)[] Columns(bool narrow) =>
+    [
+        ("trial", e => TrialText.Name(e.Trial)),
+        ("state", e => TrialText.State(e.Trial)),
+        narrow ? ("score", e => TrialText.Scores(e.Trial).Split(' ')[^1]) : ("scores at the rungs", e => TrialText.Scores(e.Trial)),
+        ("reward", e => TrialText.Reward(e.Trial)),
+        ("MMACs", e => Number(e.Trial.MMacs)),
+        .. narrow ? [] : new (string, Func<StudyEvent, string>)[] { ("images", e => Number(e.Trial.KeptImages)) },
+        ("images/s", e => Number(e.ImagesPerSecond)),
+        ("design", e => Short(e.Design)),
+    ];
+
+    static bool IsNarrow => AnsiConsole.Profile.Width < 120;
 
     /// One line: settings without their sections, cut where the terminal ends.
     static string Short(string design)
     {
-        const int otherColumns = 92;
-        int room = Math.Max(16, AnsiConsole.Profile.Width - otherColumns);
+        const int otherColumns = 92, otherNarrowColumns = 68;
+        int room = Math.Max(8, AnsiConsole.Profile.Width - (IsNarrow ? otherNarrowColumns : otherColumns));
         var text = string.Join(' ', design.Split(' ').Select(set => set[(set.Split('=')[0].LastIndexOf('.') + 1)..]));
         return text.Length <= room ? text : text[..(room - 1)] + "…";
     }
 
-    static string Number(double value) => value > 0 ? value.ToString("0", CultureInfo.InvariantCulture) : "";
+    static string Number(double value) => value > 0 ? value.ToString(value < 10 ? "0.#" : "0", CultureInfo.InvariantCulture) : "";
 }

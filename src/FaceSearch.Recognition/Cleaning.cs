@@ -28,9 +28,11 @@ public sealed record CleaningPlan(int[] Kept, int[] Labels, int[] Roots, float[]
 }
 
 /// <summary>
-/// Cleaning by a teacher's embeddings: drop images far from the centre of the others under their label, merge labels
-/// whose centres are close, drop labels with few images. The leave-one-out centre finds wrong labels better than a
-/// centre that contains the image itself (the image pulls its own centre).
+/// Cleaning by a teacher's embeddings: drop images far from the centre of the others under their label or clearly nearer
+/// to another label's, merge labels whose centres are close, drop labels with few images. The leave-one-out centre finds
+/// wrong labels better than a centre that contains the image itself (the image pulls its own centre). A flipped image is
+/// both far from its label and near its true identity, so where that identity is among the labels the difference finds
+/// it better than the cosine alone; strangers and blurred faces are found by the cosine.
 /// </summary>
 public static class Cleaning
 {
@@ -42,11 +44,12 @@ public static class Cleaning
     {
         var rows = RowsByLabel(labels);
         var scores = Scores(embeddings, d, rows, labels.Length);
+        var excess = settings.DropNearer < 2 ? Excess(embeddings, d, rows, scores) : null;
         var actions = new List<CleaningAction>();
         var keep = new bool[labels.Length];
         for (int i = 0; i < labels.Length; i++)
         {
-            keep[i] = settings.DropBelow <= -1 || !(scores[i] < settings.DropBelow);
+            keep[i] = (settings.DropBelow <= -1 || !(scores[i] < settings.DropBelow)) && !(excess?[i] > settings.DropNearer);
             if (!keep[i]) actions.Add(new(i, CleaningStep.DropImage, scores[i], labels[i], -1));
         }
 
@@ -84,6 +87,27 @@ public static class Cleaning
     public static double BlindThreshold(IEnumerable<float> scores) =>
         Mixture.Fit(scores.Where(float.IsFinite).Select(s => Math.Atanh(Math.Clamp(s, -0.999, 0.999)))) is { } fit ? Math.Tanh(fit.Crossing()) : -1;
 
+    /// <summary>
+    /// [n] by how much the cosine of each image to the nearest centre of another label exceeds its leave-one-out score:
+    /// positive where it looks more like somebody else. NaN where there is no score. O(n·identities·d).
+    /// </summary>
+    public static float[] NearerToOthers(float[] embeddings, int d, int[] labels)
+    {
+        var rows = RowsByLabel(labels);
+        return Excess(embeddings, d, rows, Scores(embeddings, d, rows, labels.Length));
+    }
+
+    /// <summary>
+    /// A Clean.DropNearer from these differences alone: of two normal distributions, where wrong is
+    /// <see cref="OddsToDrop"/> times as likely as right. The right images' distribution has a long tail towards the
+    /// wrong ones (hard poses are near to many), which at even odds would be dropped with them. 2 (off) when the two do
+    /// not stand apart.
+    /// </summary>
+    public static double BlindNearer(IEnumerable<float> nearer) =>
+        Mixture.Fit(nearer.Where(float.IsFinite).Select(v => -(double)v)) is { } fit ? Math.Clamp(-fit.Crossing(OddsToDrop / (1 + OddsToDrop)), 0, 2) : 2;
+
+    const double OddsToDrop = 9;
+
     static int[][] RowsByLabel(int[] labels)
     {
         var counts = new int[labels.Length == 0 ? 0 : labels.Max() + 1];
@@ -100,9 +124,31 @@ public static class Cleaning
         var scores = new float[n];
         Array.Fill(scores, float.NaN);
         Score(embeddings, d, rows, rows, scores);
-        double wrong = BlindThreshold(scores);
-        if (wrong > -1) Score(embeddings, d, rows, Array.ConvertAll(rows, r => Array.FindAll(r, i => !(scores[i] < wrong))), scores);
+        Score(embeddings, d, rows, Trusted(rows, scores), scores);
         return scores;
+    }
+
+    /// The rows of each label that do not look wrong by their scores; all where no wrong ones are to be seen.
+    static int[][] Trusted(int[][] rows, float[] scores) =>
+        BlindThreshold(scores) is var wrong && wrong > -1 ? Array.ConvertAll(rows, r => Array.FindAll(r, i => !(scores[i] < wrong))) : rows;
+
+    static float[] Excess(float[] embeddings, int d, int[][] rows, float[] scores)
+    {
+        var centres = Centres(embeddings, d, Trusted(rows, scores), out int padded);
+        var excess = new float[scores.Length];
+        Parallel.For(0, rows.Length, k =>
+        {
+            var row = new float[padded];
+            foreach (int i in rows[k])
+            {
+                embeddings.AsSpan(i * d, d).CopyTo(row);
+                float nearest = -1;
+                for (int other = 0; other < rows.Length; other++)
+                    if (other != k) nearest = Math.Max(nearest, Dot(row, 0, centres, other * padded, padded));
+                excess[i] = nearest - scores[i];
+            }
+        });
+        return excess;
     }
 
     /// Cosine of each image to the centre of the other trusted ones under its label; where there is none the score stays.
@@ -143,7 +189,7 @@ public static class Cleaning
             edges[a] = [];
             if (alive[a].Length == 0) return;
             for (int b = a + 1; b < alive.Length; b++)
-                if (alive[b].Length > 0 && Dot(centres, a * padded, b * padded, padded) is var cosine && cosine >= above) edges[a].Add((b, cosine));
+                if (alive[b].Length > 0 && Dot(centres, a * padded, centres, b * padded, padded) is var cosine && cosine >= above) edges[a].Add((b, cosine));
         });
         var root = Enumerable.Range(0, alive.Length).ToArray();
         var closest = new float[alive.Length];
@@ -183,11 +229,11 @@ public static class Cleaning
     }
 
     /// Eight lanes whatever the machine, multiply then add: the same bits everywhere.
-    static float Dot(float[] x, int a, int b, int n)
+    static float Dot(float[] x, int a, float[] y, int b, int n)
     {
         var sum = Vector256<float>.Zero;
         for (int j = 0; j < n; j += 8)
-            sum += Vector256.LoadUnsafe(ref x[a + j]) * Vector256.LoadUnsafe(ref x[b + j]);
+            sum += Vector256.LoadUnsafe(ref x[a + j]) * Vector256.LoadUnsafe(ref y[b + j]);
         return Vector256.Sum(sum);
     }
 }

@@ -22,14 +22,14 @@ sealed record Mixture(double LowWeight, double LowMean, double LowStd, double Hi
         return apart >= LeastSeparation ? mixture : null;
     }
 
-    /// <summary>The point between the means where both are equally likely (bisection).</summary>
-    public double Crossing()
+    /// <summary>The point between the means where the lower one has the given share of the likelihood (bisection).</summary>
+    public double Crossing(double share = 0.5)
     {
         double low = LowMean, high = HighMean;
         for (int i = 0; i < 60; i++)
         {
             double middle = (low + high) / 2;
-            if (LowShare(middle) > 0.5) low = middle;
+            if (LowShare(middle) > share) low = middle;
             else high = middle;
         }
         return (low + high) / 2;

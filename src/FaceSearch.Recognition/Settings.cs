@@ -61,12 +61,14 @@ public sealed record CleanSettings
 {
     [Setting("drop a photograph whose cosine to its identity's leave-one-out centre is below; -1 = off", -1, 1)]
     public double DropBelow { get; init; } = -1;
+    [Setting("drop a photograph whose cosine to another identity's centre exceeds that to its own by more than this; 2 = off", 0, 2)]
+    public double DropNearer { get; init; } = 2;
     [Setting("merge two identities whose centres' cosine is above; 2 = off", 0, 2)]
     public double MergeAbove { get; init; } = 2;
     [Setting("drop identities left with fewer photographs", 1, 1000)]
     public int MinImages { get; init; } = 1;
     [Setting("compute for each round of the teacher's training, in units of Train.Budget", 0.001, 1e12)]
-    public double TeacherBudget { get; init; } = 2;
+    public double TeacherBudget { get; init; } = 4;
     [Setting("rounds of the teacher: each after the first trains without what looked wrong to the one before", 1, 10)]
     public int TeacherRounds { get; init; } = 2;
 }

@@ -29,6 +29,8 @@ public sealed class JointSearch
     readonly StudyStore store;
     readonly SearchSettings settings;
     readonly Space space;
+    /// Of faces and teacher: the user's settings with what the space's designs share (an input size, for example).
+    readonly Settings shared;
     readonly Action<string> log;
     readonly CancellationToken stop;
     readonly string folder;
@@ -37,6 +39,7 @@ public sealed class JointSearch
     {
         (this.store, this.folder, this.log, this.stop) = (store, folder, log, stop);
         (settings, space) = (store.Info.ToSettings(), store.Info.Space);
+        shared = space.Baseline(settings.Run);
     }
 
     /// <param name="settings">Of a new study; a resumed one has its own.</param>
@@ -47,16 +50,32 @@ public sealed class JointSearch
     {
         var watch = Stopwatch.StartNew();
         var file = Path.Combine(options.Folder, settings.Study.Name + StudyStore.Extension);
-        using var store = options.Resume
-            ? StudyStore.Open(file)
-            : StudyStore.Create(file, settings, Spaces.Find(settings.Study.Space), command: options.Command, commit: options.Commit);
-        return new JointSearch(store, options.Folder, log, stop).Run(progress, watch);
+        using var store = options.Resume ? StudyStore.Open(file) : New(file, settings, options);
+        try
+        {
+            return new JointSearch(store, options.Folder, log, stop).Run(progress, watch);
+        }
+        catch (InputException) when (!options.Resume && store.Baseline is null && store.Trials.Count == 0)
+        {
+            // Nothing is lost, and the same command with the mistake put right must not find the name taken.
+            store.Dispose();
+            File.Delete(file);
+            throw;
+        }
+    }
+
+    /// A new study, its settings checked before minutes are spent on faces and teacher.
+    static StudyStore New(string file, SearchSettings settings, JointSearchOptions options)
+    {
+        var space = Spaces.Find(settings.Study.Space);
+        Study.Check(settings, space);
+        return StudyStore.Create(file, settings, space, command: options.Command, commit: options.Commit);
     }
 
     JointSearchResult Run(IProgress<StudyEvent>? progress, Stopwatch watch)
     {
         NoteEnvironment();
-        var data = FaceData.Load(settings.Run);
+        var data = FaceData.Load(shared, new Told<LoadProgress>(p => p.Done == p.Total, p => log($"{p.What} {p.Done}/{p.Total}")), stop);
         log($"faces: {data.Train.Count} images of {data.Train.Identities} identities to train on, {data.Choose.Pairs.Length} pairs to choose by, {data.Final.Pairs.Length} kept for the end, {data.Skipped.Count} inputs skipped");
         var runner = new RecognitionRunner(data, Teach(data, out int dimensions), dimensions, settings.Study);
         new Study(store, runner, progress).Run(stop);
@@ -83,8 +102,8 @@ public sealed class JointSearch
     {
         log("teacher: embeddings that the cleaning is judged by");
         using var device = Cpu.Create(Workers);
-        (var embeddings, dimensions) = Teacher.Embed(settings.Run, data.Train, device, stop,
-            new Told(p => log(FormattableString.Invariant($"teacher: step {p.Step}/{p.Steps} {p.ImagesPerSecond:F0} images/s loss {p.Loss:F2} eta {p.Remaining:m\\:ss}"))));
+        (var embeddings, dimensions) = Teacher.Embed(shared, data.Train, device, stop,
+            new Told<TrainProgress>(p => p.Step == p.Steps, p => log(FormattableString.Invariant($"teacher: step {p.Step}/{p.Steps} {p.ImagesPerSecond:F0} images/s loss {p.Loss:F2} eta {p.Remaining:m\\:ss}"))));
         return embeddings;
     }
 
@@ -95,7 +114,7 @@ public sealed class JointSearch
         var complete = store.Trials.Where(t => t.State == TrialState.Complete).OrderByDescending(t => t.Reward).ThenBy(t => t.Number)
             .Take(Math.Max(1, settings.Study.Finalists)).ToArray();
         if (complete.Length == 0)
-            throw new InputException($"no trial of {store.File} was completed: its report tells why; more Study.Trials or another space may help");
+            throw new InputException($"no trial of study {settings.Study.Name} was completed{Reason()}; more Study.Trials, other settings or another space may help");
         if (complete.Length == 1) return complete[0];
         var again = Each(complete, t => Noted($"finalist.{t.Number}", () =>
             $"{runner.TrainToEnd(Design(t, 1), null, look: false, 1, stop).Score:R}"));
@@ -106,12 +125,16 @@ public sealed class JointSearch
         return winner;
     }
 
+    /// What became of the first trial that says it.
+    string Reason() => store.Trials.FirstOrDefault(t => t.Message.Length > 0) is { } t
+        ? $", for example trial {t.Number} ({t.State.ToString().ToLowerInvariant()}: {t.Message.Split('\n')[0].TrimEnd('.')})" : "";
+
     /// Winner and baseline with the same new seeds at the trials' budget, judged on the final pairs.
     void Finals(RecognitionRunner runner, Trial winner)
     {
         store.SetNote("final.training", FormattableString.Invariant($"each at the trials' budget {settings.Train.Budget}, one thread"));
         var jobs = Enumerable.Range(2, settings.Study.FinalSeeds)
-            .SelectMany(k => new[] { ("best", k, Design(winner, k)), ("baseline", k, WithSeed(space.Baseline(settings.Run), k)) }).ToArray();
+            .SelectMany(k => new[] { ("best", k, Design(winner, k)), ("baseline", k, WithSeed(shared, k)) }).ToArray();
         Each(jobs, job => Noted($"final.{job.Item1}.{job.Item3.Seed}", () =>
         {
             var checkpoint = job is ("best", 2, _) ? Path.Combine(folder, settings.Study.Name + ".best.checkpoint") : null;
@@ -131,7 +154,7 @@ public sealed class JointSearch
         {
             var watch = Stopwatch.StartNew();
             var figures = runner.TrainToEnd(design, Path.Combine(folder, settings.Study.Name + ".last.checkpoint"), look: true, Workers, stop,
-                new Told(p => log(FormattableString.Invariant($"last: step {p.Step}/{p.Steps} {p.ImagesPerSecond:F0} images/s loss {p.Loss:F2} rate {p.Rate:F3} eta {p.Remaining:m\\:ss}"))));
+                new Told<TrainProgress>(p => p.Step == p.Steps, p => log(FormattableString.Invariant($"last: step {p.Step}/{p.Steps} {p.ImagesPerSecond:F0} images/s loss {p.Loss:F2} rate {p.Rate:F3} eta {p.Remaining:m\\:ss}"))));
             log(FormattableString.Invariant($"last: accuracy {figures.Accuracy:F4} auc {figures.Auc:F4} after {watch.Elapsed.TotalSeconds:F0} s"));
             return FormattableString.Invariant($"{figures.Accuracy:R}");
         });
@@ -185,16 +208,20 @@ public sealed class JointSearch
         return results;
     }
 
-    /// Progress told at most every two seconds, at once (Progress&lt;T&gt; would post it to another thread).
-    sealed class Told(Action<TrainProgress> tell) : IProgress<TrainProgress>
+    /// Progress told at most every two seconds and at the end, at once (Progress&lt;T&gt; would post it to another thread).
+    sealed class Told<T>(Func<T, bool> isLast, Action<T> tell) : IProgress<T>
     {
         readonly Stopwatch since = Stopwatch.StartNew();
+        readonly Lock gate = new();
 
-        public void Report(TrainProgress value)
+        public void Report(T value)
         {
-            if (since.Elapsed.TotalSeconds < 2 && value.Step < value.Steps) return;
-            since.Restart();
-            tell(value);
+            lock (gate)
+            {
+                if (since.Elapsed.TotalSeconds < 2 && !isLast(value)) return;
+                since.Restart();
+                tell(value);
+            }
         }
     }
 }

@@ -17,11 +17,11 @@ public sealed record Option(string Label, Change[] Changes);
 /// <summary>One of several options must be chosen. Its name is the settings path where there is only one.</summary>
 public sealed record Decision(string Name, Option[] Options)
 {
-    /// <summary>Read off the first path: Clean and Data are data, Net is the network, Head and Train are the loss.</summary>
+    /// <summary>Read off the first path: Clean is data, Net is the network, Head and Train are the loss.</summary>
     [JsonIgnore]
     public DecisionGroup Group => Options[0].Changes[0].Path.Split('.')[0].ToLowerInvariant() switch
     {
-        "clean" or "data" => DecisionGroup.Data,
+        "clean" => DecisionGroup.Data,
         "net" => DecisionGroup.Net,
         _ => DecisionGroup.Loss,
     };
@@ -37,7 +37,7 @@ public sealed class Space
     /// <param name="decisions">At least one; no path may be decided twice.</param>
     /// <param name="shared">Changes made to the settings before any decision.</param>
     /// <param name="targetMMacs">FLOPs target in millions of multiply-accumulates; 0 = those of the baseline.</param>
-    /// <exception cref="InputException">An unknown path, a value out of range, an empty or doubled decision.</exception>
+    /// <exception cref="InputException">An unknown path, a value out of range, an empty or doubled decision, one that comes too late.</exception>
     public Space(string name, Decision[] decisions, Change[] shared, double targetMMacs)
     {
         (Name, Decisions, Shared, TargetMMacs) = (name, decisions, shared, targetMMacs);
@@ -51,10 +51,14 @@ public sealed class Space
             foreach (var change in decision.Options.SelectMany(o => o.Changes)) Set(settings, change);
             foreach (var path in decision.Options.SelectMany(o => o.Changes).Select(c => c.Path).Distinct(StringComparer.OrdinalIgnoreCase))
                 if (!decided.Add(path)) throw Wrong($"{path} is decided twice; leave it in one decision");
+                else if (MadeOnce.Any(p => path.StartsWith(p, StringComparison.OrdinalIgnoreCase)))
+                    throw Wrong($"{path} cannot be decided: faces and teacher are made once, for all trials; put it under shared");
             if (decision.Options.Select(Canonical).Distinct().Count() < decision.Options.Length)
                 throw Wrong($"decision {decision.Name} lists the same option twice");
         }
     }
+
+    static readonly string[] MadeOnce = ["Data.", "Seed", "Clean.Teacher"];
 
     public string Name { get; }
     public Decision[] Decisions { get; }

@@ -32,12 +32,24 @@ public sealed class Study
         var info = store.Info;
         (this.store, this.progress, settings, space, enqueued) = (store, progress, info.ToSettings(), info.Space, info.Enqueued);
         var study = settings.Study;
-        if (study.Workers > study.Lag)
-            throw new InputException($"Study.Workers: {study.Workers} is more than Study.Lag {study.Lag}; raise the lag (it changes what is proposed) or use fewer workers");
+        Check(settings, space);
         trainer = new TrialTrainer(runner, settings, space, Target(info, runner));
         proposer = new Proposer(space, Policies.Create(space, study, settings.Seed), study.Lag);
         total = (int)Math.Min(study.Trials, space.Size);
         Restore();
+    }
+
+    /// <summary>Refuses what can be seen to be wrong from settings and space alone.</summary>
+    /// <exception cref="InputException">A setting that no study can be run with.</exception>
+    public static void Check(SearchSettings settings, Space space)
+    {
+        var study = settings.Study;
+        if (study.Workers > study.Lag)
+            throw new InputException($"Study.Workers: {study.Workers} is more than Study.Lag {study.Lag}; raise the lag (it changes what is proposed) or use fewer workers");
+        study.RungShares();
+        Policies.Create(space, study, settings.Seed);
+        if (study.Score is not ("accuracy" or "auc")) throw new InputException($"Study.Score: '{study.Score}' is neither accuracy nor auc");
+        TrainingPlan.Of(space.Baseline(settings.Run), identities: 2);
     }
 
     /// <summary>FLOPs target in millions of multiply-accumulates.</summary>
@@ -79,7 +91,7 @@ public sealed class Study
             {
                 var watch = Stopwatch.StartNew();
                 var result = trainer.Run(trial, Peers(trial), stop.Token,
-                    (now, images) => Reached(now, images / watch.Elapsed.TotalSeconds));
+                    (now, images) => Reached(now, images / watch.Elapsed.TotalSeconds, stop));
                 result = result with { Seconds = watch.Elapsed.TotalSeconds };
                 lock (gate)
                 {
@@ -92,8 +104,7 @@ public sealed class Study
         }
         catch (Exception e)
         {
-            lock (gate) fatal ??= e;
-            stop.Cancel();
+            Fail(e, stop);
         }
     }
 
@@ -103,10 +114,24 @@ public sealed class Study
         lock (gate) return [.. trials.Take(trial.Number - settings.Study.Lag + 1)];
     }
 
-    void Reached(Trial trial, double imagesPerSecond)
+    /// What fails here (a full disk) is not the trial's fault: it ends the run, and the trial goes back to the queue.
+    void Reached(Trial trial, double imagesPerSecond, CancellationTokenSource stop)
     {
-        lock (gate) Put(trial);
-        Tell(StudyEventKind.Rung, trial, imagesPerSecond);
+        try
+        {
+            lock (gate) Put(trial);
+            Tell(StudyEventKind.Rung, trial, imagesPerSecond);
+        }
+        catch (Exception e)
+        {
+            Fail(e, stop);
+        }
+    }
+
+    void Fail(Exception e, CancellationTokenSource stop)
+    {
+        lock (gate) fatal ??= e;
+        stop.Cancel();
     }
 
     /// The next trial to run, marked as running; null when there is none left.

@@ -28,23 +28,32 @@ public sealed partial class StudyStore
         if (System.IO.File.Exists(file))
             throw new InputException($"{file} exists already: go on with --resume, or choose another --set Study.Name");
         var writer = LockFile(file);
-        StudyStore? store = null;
         try
         {
-            store = new StudyStore(file, Connect(file, SqliteOpenMode.ReadWriteCreate), writer);
-            store.Locked(() => store.Command("PRAGMA journal_mode = WAL").ExecuteNonQuery());
-            store.Locked(() => store.Command(
-                $"""
-                BEGIN; PRAGMA application_id = {ApplicationId}; PRAGMA user_version = {FormatVersion}; {Schema}
-                INSERT INTO study VALUES ($0, $1, $2, $3, $4, $5, $6, 0); COMMIT
-                """,
-                settings.Study.Name, Json(SettingsSource.ToText(settings)), Json(space),
-                Json(enqueued ?? []), command, commit, Json(DateTimeOffset.UtcNow)).ExecuteNonQuery());
-            return store;
+            // Made aside and renamed: killed at any moment, there is a whole study or none.
+            var aside = file + ".new";
+            System.IO.File.Delete(aside);
+            using (var store = new StudyStore(aside, Connect(aside, SqliteOpenMode.ReadWriteCreate), null))
+            {
+                store.Locked(() => store.Command("PRAGMA journal_mode = WAL").ExecuteNonQuery());
+                store.Locked(() => store.Command(
+                    $"""
+                    BEGIN; PRAGMA application_id = {ApplicationId}; PRAGMA user_version = {FormatVersion}; {Schema}
+                    INSERT INTO study VALUES ($0, $1, $2, $3, $4, $5, $6, 0); COMMIT
+                    """,
+                    settings.Study.Name, Json(SettingsSource.ToText(settings)), Json(space),
+                    Json(enqueued ?? []), command, commit, Json(DateTimeOffset.UtcNow)).ExecuteNonQuery());
+            }
+            System.IO.File.Move(aside, file);
+            return Opened(file, SqliteOpenMode.ReadWrite, writer);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            writer.Dispose();
+            throw new InputException($"{file} cannot be written: {e.Message}", e);
         }
         catch
         {
-            store?.Dispose();
             writer.Dispose();
             throw;
         }
@@ -139,8 +148,11 @@ public sealed partial class StudyStore
         13 => $"{file}: the disk is full; free some space, then go on with --resume",
         8 or 14 => $"{file} cannot be opened or written; check its folder's permissions",
         5 or 6 => $"{file} is locked by another program; close it and try again",
-        11 => $"{file} is damaged ({e.Message})",
+        10 => $"{file} cannot be read or written ({e.Message}): is the disk full or broken? Free some space, then try again",
+        11 => Damaged(file, e),
         26 => $"{file} is not a study: it is no SQLite database",
         _ => $"{file}: {e.Message}",
     }, e);
+
+    static string Damaged(string file, Exception e) => $"{file} is damaged ({e.Message}); put back a copy of it, or start a new study";
 }

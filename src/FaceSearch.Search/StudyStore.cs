@@ -159,6 +159,7 @@ public sealed partial class StudyStore : IDisposable
         {
             try { return action(); }
             catch (SqliteException e) { throw Explain(File, e); }
+            catch (Exception e) when (e is JsonException or ArgumentException or FormatException or InvalidCastException) { throw new InputException(Damaged(File, e), e); }
         }
     }
 

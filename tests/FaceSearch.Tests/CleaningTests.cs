@@ -78,6 +78,42 @@ public class CleaningTests
     }
 
     [Fact]
+    public void NearerToOthersAgreesWithThePlainDefinition()
+    {
+        var (e, labels, _) = Clusters(5, 6, 0.7, 0.2, 1);
+        var scores = Cleaning.LeaveOneOutScores(e, D, labels);
+        double wrong = Cleaning.BlindThreshold(scores);
+        Assert.InRange(wrong, -0.99, 0.99);
+        var centres = Enumerable.Range(0, 5).Select(k => Enumerable.Range(0, D)
+            .Select(j => Enumerable.Range(0, labels.Length).Where(i => labels[i] == k && !(scores[i] < wrong)).Sum(i => (double)e[i * D + j])).ToArray()).ToArray();
+        double Cosine(int i, double[] centre) => Enumerable.Range(0, D).Sum(j => centre[j] * e[i * D + j]) / Math.Sqrt(centre.Sum(c => c * c));
+        var nearer = Cleaning.NearerToOthers(e, D, labels);
+        for (int i = 0; i < labels.Length; i++)
+            Assert.Equal(centres.Where((_, k) => k != labels[i]).Max(c => Cosine(i, c)) - scores[i], nearer[i], 5);
+        var plan = Cleaning.Plan(e, D, labels, new() { DropNearer = 0.1 });
+        Assert.Equal(Enumerable.Range(0, labels.Length).Where(i => nearer[i] <= 0.1), plan.Kept);
+    }
+
+    [Fact]
+    public void ABlindDifferenceFindsFlips()
+    {
+        // Wider clusters than the cosine to the own centre can tell apart.
+        var (e, labels, truth) = Clusters(60, 12, 1, 0.2, 3);
+        double threshold = Cleaning.BlindNearer(Cleaning.NearerToOthers(e, D, labels));
+        var audit = CleaningAudit.PrecisionRecall(Cleaning.Plan(e, D, labels, new() { DropNearer = threshold }), labels, truth);
+        Assert.True(audit.Precision >= 0.9 && audit.Recall >= 0.8, $"{audit} at {threshold}");
+    }
+
+    [Fact]
+    public void ABlindDifferenceLeavesRightLabelsAlone()
+    {
+        var (e, labels, _) = Clusters(60, 12, 1, 0, 4);
+        double threshold = Cleaning.BlindNearer(Cleaning.NearerToOthers(e, D, labels));
+        Assert.True(Cleaning.Plan(e, D, labels, new() { DropNearer = threshold }).DroppedImages <= 0.05 * labels.Length);
+        Assert.Equal(2, Cleaning.BlindNearer([float.NaN, 0.5f]));
+    }
+
+    [Fact]
     public void SplitIdentitiesAreMergedUnderTheSmallestLabel()
     {
         var (e, truth, _) = Clusters(8, 12, 0.5, 0, 5);

@@ -12,14 +12,14 @@ sealed class DecodeCache(string folder, CropBox? crop, int size, int margin)
 {
     const string Format = "facesearch decoded 1";
 
-    public (byte[]? Image, string Reason)[] Get(string[] files, IProgress<LoadProgress>? progress)
+    public (byte[]? Image, string Reason)[] Get(string[] files, IProgress<LoadProgress>? progress, CancellationToken stop = default)
     {
         var path = PathOf(files);
         var images = Read(path, files.Length);
         if (images is not null) return images;
         images = new (byte[]?, string)[files.Length];
         int done = 0;
-        Parallel.For(0, files.Length, i =>
+        Parallel.For(0, files.Length, new ParallelOptions { CancellationToken = stop }, i =>
         {
             images[i] = ImageFolder.Decode(Path.Combine(folder, files[i]), crop, size, margin);
             if (Interlocked.Increment(ref done) is var n && (n % 100 == 0 || n == files.Length)) progress?.Report(new("decoding", n, files.Length));

@@ -11,21 +11,21 @@ namespace FaceSearch.Recognition.Data;
 public sealed record FaceData(FaceSet Train, PairSet Choose, PairSet Final, IReadOnlyList<Skip> Skipped)
 {
     /// <summary>Reads Data.Folder, or draws faces where it is empty, and divides the people as Data says.</summary>
-    public static FaceData Load(Settings settings, IProgress<LoadProgress>? progress = null)
+    public static FaceData Load(Settings settings, IProgress<LoadProgress>? progress = null, CancellationToken stop = default)
     {
         var data = settings.Data;
-        return data.Folder.Length == 0 ? Generated(settings, progress) : Photographs(settings, progress);
+        return data.Folder.Length == 0 ? Generated(settings, progress, stop) : Photographs(settings, progress, stop);
     }
 
-    static FaceData Generated(Settings settings, IProgress<LoadProgress>? progress)
+    static FaceData Generated(Settings settings, IProgress<LoadProgress>? progress, CancellationToken stop)
     {
         var data = settings.Data;
-        var faces = Synth.Generate(data.SynthIdentities, data.SynthImages, data.Size, data.Margin, settings.Seed, progress);
+        var faces = Synth.Generate(data.SynthIdentities, data.SynthImages, data.Size, data.Margin, settings.Seed, progress, stop);
         var divided = Divide(settings, faces, Enumerable.Range(0, faces.Identities), null, null);
         return divided with { Train = LabelNoise.Inject(divided.Train, data.SynthFlips, data.SynthSplits, data.SynthMerges, settings.Seed) };
     }
 
-    static FaceData Photographs(Settings settings, IProgress<LoadProgress>? progress)
+    static FaceData Photographs(Settings settings, IProgress<LoadProgress>? progress, CancellationToken stop)
     {
         var data = settings.Data;
         if (data.PeopleSets.Length > 0 && data.People.Length == 0)
@@ -37,7 +37,7 @@ public sealed record FaceData(FaceSet Train, PairSet Choose, PairSet Final, IRea
         var chosen = people?.ToHashSet(StringComparer.Ordinal);
 
         var faces = ImageFolder.Load(data.Folder, CropBox.Parse(data.Crop), data.Size, data.Margin,
-            chosen is null ? null : name => chosen.Contains(name) || listed.Contains(name), progress);
+            chosen is null ? null : name => chosen.Contains(name) || listed.Contains(name), progress, stop);
         var candidates = Enumerable.Range(0, faces.Identities)
             .Where(k => !listed.Contains(faces.IdentityNames[k]) && chosen?.Contains(faces.IdentityNames[k]) != false);
         var divided = Divide(settings, faces, candidates,

@@ -13,11 +13,11 @@ public static class ImageFolder
     /// <see cref="FaceSet.Skipped"/>; a missing folder or no usable photograph at all is an <see cref="InputException"/>.
     /// </summary>
     public static FaceSet Load(string folder, CropBox? crop, int size, int margin,
-        Func<string, bool>? wanted = null, IProgress<LoadProgress>? progress = null)
+        Func<string, bool>? wanted = null, IProgress<LoadProgress>? progress = null, CancellationToken stop = default)
     {
         var skipped = new List<Skip>();
         var files = List(folder, wanted ?? (_ => true), skipped);
-        var decoded = new DecodeCache(folder, crop, size, margin).Get(files, progress);
+        var decoded = new DecodeCache(folder, crop, size, margin).Get(files, progress, stop);
 
         var rows = Enumerable.Range(0, files.Length).Where(i => decoded[i].Image is not null).ToArray();
         skipped.AddRange(decoded.Zip(files).Where(p => p.First.Image is null).Select(p => new Skip(p.Second, p.First.Reason)));

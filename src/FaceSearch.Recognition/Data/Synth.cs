@@ -11,7 +11,8 @@ namespace FaceSearch.Recognition.Data;
 public static class Synth
 {
     /// <summary>Clean faces of <paramref name="identities"/> people, about <paramref name="images"/> of each (± a sixth), truth = label.</summary>
-    public static FaceSet Generate(int identities, int images, int size, int margin, int seed, IProgress<LoadProgress>? progress = null)
+    public static FaceSet Generate(int identities, int images, int size, int margin, int seed,
+        IProgress<LoadProgress>? progress = null, CancellationToken stop = default)
     {
         int spread = images / 6;
         var labels = Enumerable.Range(0, identities).SelectMany(k =>
@@ -26,7 +27,7 @@ public static class Synth
             sources[i] = string.Create(CultureInfo.InvariantCulture, $"{names[labels[i]]}/{names[labels[i]]}_{n:D4}.png");
         }
         int done = 0;
-        Parallel.For(0, labels.Length, i =>
+        Parallel.For(0, labels.Length, new ParallelOptions { CancellationToken = stop }, i =>
         {
             var who = people[labels[i]];
             pictures[i] = new SynthPainter(who, new SynthShot(seed, who, i), size, margin).Paint(seed, i);

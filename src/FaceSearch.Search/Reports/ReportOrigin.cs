@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text.RegularExpressions;
 using FaceSearch.Recognition;
 
 namespace FaceSearch.Search;
@@ -29,7 +30,9 @@ static class ReportOrigin
     static Html Command(ReportData data)
     {
         var changed = Settings(data.Settings).Where(s => s.Value != s.Default).Select(s => $" --set {Quoted($"{s.Path}={s.Value}")}");
-        var whole = "facesearch search" + string.Concat(changed);
+        // The program as it was called: `./build.sh run search`, `facesearch search`.
+        var called = Regex.Match(data.Info.Command, @"(?:^| )((?:\S+ run|\S+) search)\b") is { Success: true } match ? match.Groups[1].Value : "facesearch search";
+        var whole = called + string.Concat(changed);
         return data.Info.Command.Length == 0
             ? Html.Of($"<pre>{whole}</pre>")
             : Html.Of($"<pre>{data.Info.Command}</pre>\n<p class=\"quiet\">The same with everything spelt out that is not the default, so that no settings file and no environment variable is needed:</p>\n<pre>{whole}</pre>");

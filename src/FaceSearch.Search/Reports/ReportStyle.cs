@@ -14,13 +14,13 @@ static class ReportStyle
         .scroll { overflow-x: auto; margin: .6rem 0; }
         table { border-collapse: collapse; font-size: .88rem; font-variant-numeric: tabular-nums; }
         th, td { text-align: left; vertical-align: top; padding: .22rem .7rem .22rem 0; border-bottom: 1px solid #eef0f3; }
-        th { font-weight: 600; white-space: nowrap; border-bottom-color: #9ca3af; }
+        th { font-weight: 600; vertical-align: bottom; border-bottom-color: #9ca3af; }
         td.figure { text-align: right; white-space: nowrap; }
         .tiles { display: flex; flex-wrap: wrap; gap: .7rem; margin: 1rem 0; }
         .tile { flex: 1 1 7.5rem; padding: .6rem .9rem; background: #f3f6fa; border-radius: .4rem; }
         .tile b { display: block; font-size: 1.25rem; white-space: nowrap; font-variant-numeric: tabular-nums; }
         .tile span { color: #4b5563; font-size: .85rem; }
-        .design { font-size: .8rem; min-width: 30rem; display: inline-block; }
+        .design { font-size: .8rem; min-width: 22rem; display: inline-block; }
         figure { margin: .8rem 0; }
         figure .scroll { margin: .2rem 0; }
         .meaning { display: inline-block; min-width: 14rem; }

@@ -29,15 +29,16 @@ static class ReportTrials
     static IEnumerable<Trial> Own(ReportData data) => data.Baseline is { } baseline ? [baseline] : [];
 
     static Html Table(ReportData data, IEnumerable<Trial> trials) => Html.Table(
-        ["trial", "state", "scores by rung", "reward", "MMACs", "M parameters", "MiB", "images kept", "identities kept", "seconds", "design", "message"],
+        ["trial", "state", "scores by rung", "reward", "design", "MMACs", "M parameters", "MiB", "images kept", "identities kept", "seconds", "message"],
         trials.Select(t => new object[]
         {
             t.Origin == TrialOrigin.Baseline ? "baseline" : t.Origin == TrialOrigin.Enqueued ? $"{t.Number} (given)" : (object)t.Number,
             t.State.ToString().ToLowerInvariant() + (t.Attempts > 1 ? $", started {t.Attempts} times" : ""),
-            string.Join(" · ", t.Scores.Select(s => s.ToString("0.0000", CultureInfo.InvariantCulture))),
-            Figure.Score(t.Reward), new Figure(t.MMacs), new Figure(t.MParams, "0.00#"), new Figure(t.MemoryMiB, "0.#"),
-            t.KeptImages, t.KeptIdentities, new Figure(t.Seconds, "0.0"),
+            Html.Of($"<span class=\"verdict\">{string.Join(" · ", t.Scores.Select(s => s.ToString("0.0000", CultureInfo.InvariantCulture)))}</span>"),
+            Figure.Score(t.Reward),
             Html.Of($"<span class=\"design\">{(t.Origin == TrialOrigin.Baseline ? "the settings' own" : data.Space.Describe(t.Actions))}</span>"),
+            new Figure(t.MMacs), new Figure(t.MParams, "0.00#"), new Figure(t.MemoryMiB, "0.#"),
+            t.KeptImages, t.KeptIdentities, new Figure(t.Seconds, "0.0"),
             t.Message,
         }));
 

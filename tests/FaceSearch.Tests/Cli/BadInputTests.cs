@@ -28,6 +28,20 @@ public sealed class BadInputTests : IDisposable
     [Fact]
     public void MissingFolderOfPhotographs() => program.Run("search", "--set", "Data.Folder=nowhere").Refused("nowhere", "sub-folder");
 
+    /// The same command with the mistake put right must not find the name taken.
+    [Fact]
+    public void AMistakeLeavesNoStudyBehind()
+    {
+        program.Run([.. Search, "--set", "Data.Folder=nowhere"]).Refused("nowhere");
+        program.Run([.. Search, "--set", "Data.Size=50"]).Refused("50", "multiple of 16");
+        program.Run([.. Search, "--set", "Study.Policy=magic"]).Refused("magic", "tpe");
+        program.Run([.. Search, "--set", "Study.Score=f1"]).Refused("f1", "accuracy");
+        program.Run([.. Search, "--set", "Train.Batch=500"]).Refused("trial 0 (rejected", "a batch has 500");
+        Assert.Single(Directory.GetFiles(program.Folder, "*.study", SearchOption.AllDirectories));
+    }
+
+    static readonly string[] Search = ["search", .. Facesearch.Tiny];
+
     [Fact]
     public void FolderWithoutPhotographs()
     {

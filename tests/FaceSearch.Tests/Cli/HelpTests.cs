@@ -13,7 +13,11 @@ public sealed class HelpTests : IDisposable
     [InlineData("clean")]
     [InlineData("data synth")]
     [InlineData("data inspect")]
+    [InlineData("data")]
     [InlineData("study")]
+    [InlineData("study list")]
+    [InlineData("study show")]
+    [InlineData("study export")]
     [InlineData("report")]
     [InlineData("profile")]
     [InlineData("profile train")]
@@ -25,6 +29,7 @@ public sealed class HelpTests : IDisposable
     {
         var help = program.Run([.. verb.Split(' '), "--help"]).Ended(0).Out;
         Assert.Contains("Description:", help);
+        Assert.Single(help.Split('\n'), line => line.Contains("Show this help"));
         Assert.Contains($"facesearch {verb}", help[help.IndexOf("Examples:", StringComparison.Ordinal)..]);
     }
 

@@ -80,6 +80,15 @@ public sealed class SearchTests(WholeSearch search) : IClassFixture<WholeSearch>
         Assert.Contains("tar@far=0.001 needs 1000 pairs", output);
     }
 
+    /// A space may fix what faces are made with: the input size of the paper's, for example.
+    [Fact]
+    public void TheSpaceSetsTheSizeOfTheFaces()
+    {
+        File.WriteAllText(search.Program.In("larger.yaml"), "shared: { Data.Size: 32 }\ndecisions: { Net.Width: [0.5, 1] }\n");
+        var end = search.Program.Run(["search", .. Facesearch.Tiny, "--set", "Study.Space=larger.yaml", "--set", "Study.Name=larger"]).Ended(0);
+        Assert.Matches(@"^best=0\.\d{4} baseline=0\.\d{4} trials=2 ", end.Lines[^2]);
+    }
+
     [Fact]
     public void StoppedAndResumedItIsTheSameStudy()
     {

@@ -29,6 +29,7 @@ public sealed class TrainTests : IDisposable
         program.Run([.. train, "--name", "whole"]).Ended(0);
         var stopped = program.RunUntil("seed 1: step", sigint, [.. train, "--name", "parts", "--threads", "1"]).Ended(130);
         Assert.Contains("stopped; go on with:", stopped.Error);
+        program.Run("train", "--name", "parts", "--resume", "--set", "Train.Rate=0.5").Refused("Train.Rate", "0.1", "--name");
         program.Run("train", "--name", "parts", "--resume").Ended(0);
         Assert.Equal(File.ReadAllBytes(program.In("runs/whole/seed-1.checkpoint")), File.ReadAllBytes(program.In("runs/parts/seed-1.checkpoint")));
     }

@@ -34,6 +34,7 @@ public class SpaceTests
     [InlineData("decisions:\n  Head.M2: [0, 0]", "search space 'mine': decision Head.M2 lists the same option twice")]
     [InlineData("decisions:\n  Head.M2: []", "search space 'mine': decision Head.M2 has no options or an option that changes nothing")]
     [InlineData("decisions:\n  Head.M2: [0]\n  Both:\n    a: { Head.M2: 0.5 }", "search space 'mine': Head.M2 is decided twice; leave it in one decision")]
+    [InlineData("decisions:\n  Data.Size: [48, 64]", "search space 'mine': Data.Size cannot be decided: faces and teacher are made once, for all trials; put it under shared")]
     [InlineData("decisons:\n  Head.M2: [0]", "mine.yaml line 1: unknown key 'decisons', expected name, target, shared, decisions")]
     [InlineData("decisions:\n  Head.M2: 3", "mine.yaml line 2: expected `key: value` lines")]
     [InlineData("decisions: [", "mine.yaml line 2: not YAML: ")]

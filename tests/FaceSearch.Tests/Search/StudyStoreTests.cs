@@ -142,6 +142,18 @@ public class StudyStoreTests
         Assert.Equal($"{file}: the disk is full; free some space, then go on with --resume", error.Message);
     }
 
+    [Fact]
+    public void SaysThatAStudyIsDamaged()
+    {
+        using var folder = new TemporaryFolder();
+        var file = folder.File("a.study");
+        using (var store = StudyStore.Create(file, new(), Spaces.Mini)) store.Save(Full);
+        Assert.Equal([file], StudyStore.List(folder.Path));
+        Execute(file, "UPDATE trial SET actions = '[1,2'");
+        using var read = StudyStore.OpenRead(file);
+        Assert.StartsWith($"{file} is damaged (", Assert.Throws<InputException>(() => read.Trials).Message);
+    }
+
     static void Execute(string file, string sql)
     {
         using var connection = new SqliteConnection($"Data Source={file};Pooling=false");

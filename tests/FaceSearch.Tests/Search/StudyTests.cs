@@ -63,6 +63,32 @@ public class StudyTests
         Assert.InRange(pruned, 1, trials.Count - 1);
     }
 
+    /// A full disk, met when a rung is told, is not the trial's failure: it goes back to the queue.
+    [Fact]
+    public void WhatFailsAroundATrialIsNotItsFault()
+    {
+        using var folder = new TemporaryFolder();
+        var settings = Small with { Study = Small.Study with { Trials = 12 } };
+        var whole = Finish(folder.File("whole.study"), settings);
+        var file = folder.File("broken.study");
+        using (var store = StudyStore.Create(file, settings, Spaces.Mini))
+        {
+            int rungs = 0;
+            var full = new Said(now => { if (now.Kind == StudyEventKind.Rung && ++rungs >= 5) throw new InputException("the disk is full"); });
+            Assert.Equal("the disk is full", Assert.Throws<InputException>(() => new Study(store, new SyntheticRunner(), full).Run(default)).Message);
+            Assert.DoesNotContain(store.Trials, t => t.Message.Contains("disk"));
+            Assert.Contains(store.Trials, t => t.State == TrialState.Queued);
+        }
+        using var again = StudyStore.Open(file);
+        new Study(again, new SyntheticRunner()).Run(default);
+        Assert.Equal(whole.Fingerprint, again.Fingerprint());
+    }
+
+    sealed class Said(Action<StudyEvent> listen) : IProgress<StudyEvent>
+    {
+        public void Report(StudyEvent now) => listen(now);
+    }
+
     /// The store is copied, as a kill would leave it, at every rung of the study; each copy is finished on its own.
     [Theory]
     [InlineData("ppo")]
