@@ -35,9 +35,10 @@ public static partial class Ops
     /// For the backward pass the cosines are kept as 16-bit multiples of 1/32767 while that takes no more than
     /// <see cref="MarginTiling.MostKeptBytes"/>: a logit is then off by at most scale·2⁻¹⁶, a probability by that share of
     /// itself (0.1 % at a scale of 64), and as they err independently, the whole gradient by about 10⁻⁴ of its length (measured
-    /// 1.2·10⁻⁴ at d = 512, 3.4·10⁻⁴ at d = 33); the loss is not touched. Above, or where <paramref name="recompute"/> asks, they are computed again: a third more work,
-    /// memory beyond the operands that does not grow with C, gradients to the precision of floats. Half floats would be too
-    /// coarse for a scale of 64: a cosine near 1 has 11 bits there, near 0 more than it needs.
+    /// 1.2·10⁻⁴ at d = 512, 3.4·10⁻⁴ at d = 33); the loss is not touched. Above, or where <paramref name="recompute"/> asks,
+    /// they are computed again: a third more work, memory beyond the operands that does not grow with C, gradients to the
+    /// precision of floats. Half floats would be too coarse for a scale of 64: a cosine near 1 has 11 bits there, near 0
+    /// more than it needs.
     ///
     /// With <paramref name="update"/> the backward pass moves the centres instead of leaving their gradient.
     /// </summary>
@@ -82,7 +83,11 @@ public static partial class Ops
     {
         const string op = nameof(MarginSoftmax);
         Check.That(centres.NeedsGradient, "an update is given for centres that are frozen", op);
-        if (update.Velocity is { } velocity) Check.Shape(velocity, centres.Shape, op);
+        if (update.Velocity is { } velocity)
+        {
+            Check.Shape(velocity, centres.Shape, op);
+            Check.SameDevice(centres, velocity, op);
+        }
         else Check.That(update.Momentum == 0, $"an update with momentum {update.Momentum} needs a velocity", op);
     }
 }
