@@ -31,7 +31,7 @@ static class SearchVerb
         var settings = result.Settings();
         var file = StudyFiles.File(runs, settings.Study.Name);
         if (resume) settings = Stored(file, result);
-        else if (File.Exists(file))
+        else if (StudyStore.Exists(file))
             throw new InputException($"study '{settings.Study.Name}' exists already ({file}): go on with --resume, or choose another --set Study.Name=NAME");
         using var stop = new StopSignals();
         using var folder = new RunFolder(StudyFiles.Folder(runs, settings.Study.Name), settings, [settings.Seed], resume);

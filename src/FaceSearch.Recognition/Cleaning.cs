@@ -134,7 +134,8 @@ public static class Cleaning
 
     static float[] Excess(float[] embeddings, int d, int[][] rows, float[] scores)
     {
-        var centres = Centres(embeddings, d, Trusted(rows, scores), out int padded);
+        var trusted = Trusted(rows, scores);
+        var centres = Centres(embeddings, d, trusted, out int padded);
         var excess = new float[scores.Length];
         Parallel.For(0, rows.Length, k =>
         {
@@ -144,7 +145,7 @@ public static class Cleaning
                 embeddings.AsSpan(i * d, d).CopyTo(row);
                 float nearest = -1;
                 for (int other = 0; other < rows.Length; other++)
-                    if (other != k) nearest = Math.Max(nearest, Dot(row, 0, centres, other * padded, padded));
+                    if (other != k && trusted[other].Length > 0) nearest = Math.Max(nearest, Dot(row, 0, centres, other * padded, padded));
                 excess[i] = nearest - scores[i];
             }
         });

@@ -25,37 +25,45 @@ public sealed partial class StudyStore
         string file, SearchSettings settings, Space space, int[][]? enqueued = null, string command = "", string commit = "")
     {
         foreach (var actions in enqueued ?? []) space.Describe(actions);
-        if (System.IO.File.Exists(file))
+        if (Exists(file))
             throw new InputException($"{file} exists already: go on with --resume, or choose another --set Study.Name");
         var writer = LockFile(file);
+        StudyStore? store = null;
         try
         {
-            // Made aside and renamed: killed at any moment, there is a whole study or none.
-            var aside = file + ".new";
-            System.IO.File.Delete(aside);
-            using (var store = new StudyStore(aside, Connect(aside, SqliteOpenMode.ReadWriteCreate), null))
-            {
-                store.Locked(() => store.Command("PRAGMA journal_mode = WAL").ExecuteNonQuery());
-                store.Locked(() => store.Command(
-                    $"""
-                    BEGIN; PRAGMA application_id = {ApplicationId}; PRAGMA user_version = {FormatVersion}; {Schema}
-                    INSERT INTO study VALUES ($0, $1, $2, $3, $4, $5, $6, 0); COMMIT
-                    """,
-                    settings.Study.Name, Json(SettingsSource.ToText(settings)), Json(space),
-                    Json(enqueued ?? []), command, commit, Json(DateTimeOffset.UtcNow)).ExecuteNonQuery());
-            }
-            System.IO.File.Move(aside, file);
-            return Opened(file, SqliteOpenMode.ReadWrite, writer);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            writer.Dispose();
-            throw new InputException($"{file} cannot be written: {e.Message}", e);
+            store = new StudyStore(file, Connect(file, SqliteOpenMode.ReadWriteCreate), writer);
+            store.Locked(() => store.Command("PRAGMA journal_mode = WAL").ExecuteNonQuery());
+            store.Locked(() => store.Command(
+                $"""
+                BEGIN; PRAGMA application_id = {ApplicationId}; PRAGMA user_version = {FormatVersion}; {Schema}
+                INSERT INTO study VALUES ($0, $1, $2, $3, $4, $5, $6, 0); COMMIT
+                """,
+                settings.Study.Name, Json(SettingsSource.ToText(settings)), Json(space),
+                Json(enqueued ?? []), command, commit, Json(DateTimeOffset.UtcNow)).ExecuteNonQuery());
+            return store;
         }
         catch
         {
+            store?.Dispose();
             writer.Dispose();
             throw;
+        }
+    }
+
+    /// <summary>There is a study in this file. One whose making was cut short by a kill is none.</summary>
+    public static bool Exists(string file)
+    {
+        if (!System.IO.File.Exists(file)) return false;
+        try
+        {
+            using var connection = Connect(file, SqliteOpenMode.ReadOnly);
+            using var tables = connection.CreateCommand();
+            tables.CommandText = "SELECT count(*) FROM sqlite_master";
+            return (long)tables.ExecuteScalar()! > 0;
+        }
+        catch (Exception e) when (e is SqliteException or InputException)
+        {
+            return true;
         }
     }
 
@@ -140,7 +148,7 @@ public sealed partial class StudyStore
 
     static void MustExist(string file)
     {
-        if (!System.IO.File.Exists(file)) throw new InputException($"no study {file} (facesearch study list shows those there are)");
+        if (!Exists(file)) throw new InputException($"no study {file} (facesearch study list shows those there are)");
     }
 
     static InputException Explain(string file, SqliteException e) => new(e.SqliteErrorCode switch
