@@ -32,14 +32,14 @@ public sealed partial class StudyStore
         try
         {
             store = new StudyStore(file, Connect(file, SqliteOpenMode.ReadWriteCreate), writer);
-            store.Locked(() => store.Command("PRAGMA journal_mode = WAL").ExecuteNonQuery());
-            store.Locked(() => store.Command(
+            store.Locked(() => store.Execute("PRAGMA journal_mode = WAL"));
+            store.Locked(() => store.Execute(
                 $"""
                 BEGIN; PRAGMA application_id = {ApplicationId}; PRAGMA user_version = {FormatVersion}; {Schema}
                 INSERT INTO study VALUES ($0, $1, $2, $3, $4, $5, $6, 0); COMMIT
                 """,
                 settings.Study.Name, Json(SettingsSource.ToText(settings)), Json(space),
-                Json(enqueued ?? []), command, commit, Json(DateTimeOffset.UtcNow)).ExecuteNonQuery());
+                Json(enqueued ?? []), command, commit, Json(DateTimeOffset.UtcNow)));
             return store;
         }
         catch
@@ -96,8 +96,8 @@ public sealed partial class StudyStore
         var store = new StudyStore(file, Connect(file, mode), writer);
         try
         {
-            long id = store.Locked(() => (long)store.Command("PRAGMA application_id").ExecuteScalar()!);
-            long version = store.Locked(() => (long)store.Command("PRAGMA user_version").ExecuteScalar()!);
+            long id = store.Locked(() => store.Pragma("application_id"));
+            long version = store.Locked(() => store.Pragma("user_version"));
             if (id != ApplicationId) throw new InputException($"{file} is a database, but not a study of facesearch");
             if (version != FormatVersion)
                 throw new InputException($"{file} has study format {version}; this program reads format {FormatVersion}: use the program that wrote it, or start a new study");
@@ -108,6 +108,12 @@ public sealed partial class StudyStore
             store.connection.Dispose();
             throw;
         }
+    }
+
+    long Pragma(string name)
+    {
+        using var command = Command($"PRAGMA {name}");
+        return (long)command.ExecuteScalar()!;
     }
 
     static SqliteConnection Connect(string file, SqliteOpenMode mode)

@@ -41,7 +41,8 @@ public sealed partial class StudyStore : IDisposable
 
     public StudyInfo Info => Locked(() =>
     {
-        using var reader = Command("SELECT name, settings, space, enqueued, command, commit_id, created, target FROM study").ExecuteReader();
+        using var command = Command("SELECT name, settings, space, enqueued, command, commit_id, created, target FROM study");
+        using var reader = command.ExecuteReader();
         if (!reader.Read()) throw new InputException($"{File}: the study is empty; delete the file and start again");
         return new StudyInfo(reader.GetString(0), Json<Dictionary<string, string>>(reader.GetString(1)), Json<Space>(reader.GetString(2)),
             Json<int[][]>(reader.GetString(3)), reader.GetString(4), reader.GetString(5), Json<DateTimeOffset>(reader.GetString(6)), reader.GetDouble(7));
@@ -58,7 +59,8 @@ public sealed partial class StudyStore : IDisposable
 
     public IReadOnlyList<AuditEntry> Audit => Locked(() =>
     {
-        using var reader = Command("SELECT image, identity, done, similarity FROM audit ORDER BY rowid").ExecuteReader();
+        using var command = Command("SELECT image, identity, done, similarity FROM audit ORDER BY rowid");
+        using var reader = command.ExecuteReader();
         var entries = new List<AuditEntry>();
         while (reader.Read()) entries.Add(new(reader.GetString(0), reader.GetString(1), reader.GetString(2), Number(reader, 3)));
         return entries;
@@ -67,14 +69,15 @@ public sealed partial class StudyStore : IDisposable
     /// <summary>Named final figures.</summary>
     public IReadOnlyDictionary<string, string> Notes => Locked(() =>
     {
-        using var reader = Command("SELECT key, value FROM note ORDER BY key").ExecuteReader();
+        using var command = Command("SELECT key, value FROM note ORDER BY key");
+        using var reader = command.ExecuteReader();
         var notes = new SortedDictionary<string, string>(StringComparer.Ordinal);
         while (reader.Read()) notes[reader.GetString(0)] = reader.GetString(1);
         return notes;
     });
 
     /// <summary>Writes a trial as it stands now.</summary>
-    public void Save(Trial trial) => Locked(() => Command(
+    public void Save(Trial trial) => Locked(() => Execute(
         """
         INSERT OR REPLACE INTO trial (number, origin, state, actions, log_probabilities, probabilities, scores, reward,
             mmacs, mparams, memory_mib, kept_images, kept_identities, loss, message, seconds, attempts)
@@ -82,23 +85,23 @@ public sealed partial class StudyStore : IDisposable
         """,
         trial.Number, trial.Origin.ToString(), trial.State.ToString(), Json(trial.Actions), Json(trial.LogProbabilities),
         Json(trial.Probabilities), Json(trial.Scores), trial.Reward, trial.MMacs, trial.MParams, trial.MemoryMiB,
-        trial.KeptImages, trial.KeptIdentities, trial.Loss, trial.Message, trial.Seconds, trial.Attempts).ExecuteNonQuery());
+        trial.KeptImages, trial.KeptIdentities, trial.Loss, trial.Message, trial.Seconds, trial.Attempts));
 
     public void SetNote(string key, string value) =>
-        Locked(() => Command("INSERT OR REPLACE INTO note VALUES ($0, $1)", key, value).ExecuteNonQuery());
+        Locked(() => Execute("INSERT OR REPLACE INTO note VALUES ($0, $1)", key, value));
 
-    public void SetTarget(double mmacs) => Locked(() => Command("UPDATE study SET target = $0", mmacs).ExecuteNonQuery());
+    public void SetTarget(double mmacs) => Locked(() => Execute("UPDATE study SET target = $0", mmacs));
 
     /// <summary>Replaces the settings, for a study that goes on with more trials.</summary>
     public void SetSettings(SearchSettings settings) =>
-        Locked(() => Command("UPDATE study SET settings = $0", Json(SettingsSource.ToText(settings))).ExecuteNonQuery());
+        Locked(() => Execute("UPDATE study SET settings = $0", Json(SettingsSource.ToText(settings))));
 
     public void SetAudit(IEnumerable<AuditEntry> entries) => Locked(() =>
     {
         using var transaction = connection.BeginTransaction();
-        Command("DELETE FROM audit").ExecuteNonQuery();
+        Execute("DELETE FROM audit");
         foreach (var e in entries)
-            Command("INSERT INTO audit VALUES ($0, $1, $2, $3)", e.Image, e.Identity, e.Done, e.Similarity).ExecuteNonQuery();
+            Execute("INSERT INTO audit VALUES ($0, $1, $2, $3)", e.Image, e.Identity, e.Done, e.Similarity);
         transaction.Commit();
         return 0;
     });
@@ -111,11 +114,12 @@ public sealed partial class StudyStore : IDisposable
 
     IReadOnlyList<Trial> Read(string where) => Locked(() =>
     {
-        using var reader = Command(
+        using var command = Command(
             $"""
             SELECT number, origin, state, actions, log_probabilities, probabilities, scores, reward, mmacs, mparams,
                 memory_mib, kept_images, kept_identities, loss, message, seconds, attempts FROM trial {where} ORDER BY number
-            """).ExecuteReader();
+            """);
+        using var reader = command.ExecuteReader();
         var trials = new List<Trial>();
         while (reader.Read())
             trials.Add(new()
@@ -151,6 +155,14 @@ public sealed partial class StudyStore : IDisposable
         for (int i = 0; i < values.Length; i++)
             command.Parameters.AddWithValue("$" + i, values[i] is double.NaN ? DBNull.Value : values[i]);
         return command;
+    }
+
+    /// Statements are closed at once: one that waits for the collector keeps a closed file open, and SQLite then refuses the
+    /// file that has been given its name.
+    internal int Execute(string text, params object[] values)
+    {
+        using var command = Command(text, values);
+        return command.ExecuteNonQuery();
     }
 
     T Locked<T>(Func<T> action)
