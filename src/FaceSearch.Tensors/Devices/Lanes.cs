@@ -21,6 +21,8 @@ public unsafe interface ILanes<V> where V : struct, ILanes<V>
     static abstract V Create(float value);
     static abstract V Load(float* p);
     static abstract void Store(V v, float* p);
+    /// <summary>The same past the caches, p a multiple of 64 bytes: memory is not read first to be overwritten.</summary>
+    static abstract void Stream(V v, float* p);
     /// <summary>a·b + c, fused where the machine can.</summary>
     static abstract V Fma(V a, V b, V c);
     static abstract V operator +(V a, V b);
@@ -114,6 +116,7 @@ public readonly unsafe struct Avx512Lanes : ILanes<Avx512Lanes>
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Avx512Lanes Create(float value) => new(Vector512.Create(value));
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Avx512Lanes Load(float* p) => new(Vector512.Load(p));
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static void Store(Avx512Lanes a, float* p) => Vector512.Store(a.v, p);
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static void Stream(Avx512Lanes a, float* p) => Vector512.StoreAlignedNonTemporal(a.v, p);
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Avx512Lanes Fma(Avx512Lanes a, Avx512Lanes b, Avx512Lanes c) => new(Avx512F.FusedMultiplyAdd(a.v, b.v, c.v));
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Avx512Lanes operator +(Avx512Lanes a, Avx512Lanes b) => new(a.v + b.v);
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Avx512Lanes operator -(Avx512Lanes a, Avx512Lanes b) => new(a.v - b.v);
@@ -150,6 +153,7 @@ public readonly unsafe struct Avx2Lanes : ILanes<Avx2Lanes>
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Avx2Lanes Create(float value) => new(Vector256.Create(value), Vector256.Create(value));
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Avx2Lanes Load(float* p) => new(Vector256.Load(p), Vector256.Load(p + 8));
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static void Store(Avx2Lanes a, float* p) { Vector256.Store(a.l, p); Vector256.Store(a.h, p + 8); }
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static void Stream(Avx2Lanes a, float* p) { Vector256.StoreAlignedNonTemporal(a.l, p); Vector256.StoreAlignedNonTemporal(a.h, p + 8); }
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Avx2Lanes Fma(Avx2Lanes a, Avx2Lanes b, Avx2Lanes c) => new(System.Runtime.Intrinsics.X86.Fma.MultiplyAdd(a.l, b.l, c.l), System.Runtime.Intrinsics.X86.Fma.MultiplyAdd(a.h, b.h, c.h));
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Avx2Lanes operator +(Avx2Lanes a, Avx2Lanes b) => new(a.l + b.l, a.h + b.h);
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Avx2Lanes operator -(Avx2Lanes a, Avx2Lanes b) => new(a.l - b.l, a.h - b.h);
@@ -200,6 +204,7 @@ public readonly unsafe struct PortableLanes : ILanes<PortableLanes>
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static PortableLanes Create(float value) => new(Vector128.Create(value), Vector128.Create(value), Vector128.Create(value), Vector128.Create(value));
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static PortableLanes Load(float* p) => new(Vector128.Load(p), Vector128.Load(p + 4), Vector128.Load(p + 8), Vector128.Load(p + 12));
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static void Store(PortableLanes v, float* p) { Vector128.Store(v.a, p); Vector128.Store(v.b, p + 4); Vector128.Store(v.c, p + 8); Vector128.Store(v.d, p + 12); }
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static void Stream(PortableLanes v, float* p) { Vector128.StoreAlignedNonTemporal(v.a, p); Vector128.StoreAlignedNonTemporal(v.b, p + 4); Vector128.StoreAlignedNonTemporal(v.c, p + 8); Vector128.StoreAlignedNonTemporal(v.d, p + 12); }
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static PortableLanes Fma(PortableLanes x, PortableLanes y, PortableLanes z) => x * y + z;
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static PortableLanes operator +(PortableLanes x, PortableLanes y) => new(x.a + y.a, x.b + y.b, x.c + y.c, x.d + y.d);
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static PortableLanes operator -(PortableLanes x, PortableLanes y) => new(x.a - y.a, x.b - y.b, x.c - y.c, x.d - y.d);

@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace FaceSearch.Tensors;
 
 /// <summary>Depthwise convolutions: every channel for itself, so lanes never mix and one block of sixteen is a tile of its own.</summary>
@@ -5,6 +7,8 @@ public sealed unsafe partial class Cpu<V>
 {
     // A band of one block with its border, in and out: about the L1 cache.
     const int DepthwiseFloats = 1 << 13;
+    // Maps that will have left the cache before they are read go past it when they are written.
+    const long StreamedFloats = 1 << 22;
     // Taps of a weight gradient summed at once: the addresses, not the sums, run out of registers first.
     static int TileTaps => Math.Min(9, V.Accumulators);
 
@@ -14,6 +18,7 @@ public sealed unsafe partial class Cpu<V>
         var s = to.Shape;
         int blocks = CpuLayout.Blocks(s.Channels), phaseRows = (s.Height + plan.Spread - 1) / plan.Spread;
         int bandRows = plan.Frame.RowsWithin(DepthwiseFloats, 1);
+        bool streams = CpuLayout.Floats(s) >= StreamedFloats;
         using var partials = moments is null ? null : New(BandMoments.Partials(s, bandRows));
         var sums = partials is null ? default : new BandMoments(to, Of(partials), bandRows);
         workers.Run(s.Images * blocks, (tile, worker) =>
@@ -22,13 +27,15 @@ public sealed unsafe partial class Cpu<V>
             for (int first = 0; first < phaseRows; first += bandRows)
             {
                 var band = Band(from, image, 1, block, 1, plan.Frame, first, Math.Min(bandRows, phaseRows - first), worker);
-                float* weights = Of(packed);
+                int rows = Math.Min(bandRows * plan.Spread, s.Height - first * plan.Spread);
+                float* place = Of(to) + ((long)tile * s.Height + first * plan.Spread) * s.Width * 16, y = streams ? Scratch(worker, rows * s.Width * 16L, second: true) : place, weights = Of(packed);
                 foreach (var phase in plan.Phases)
                 {
-                    DepthwiseBand(band, weights + block * phase.Taps.Length * 16, to, tile, plan.Spread, phase, from.Shape.Width * plan.Frame.Step);
+                    DepthwiseBand(band, weights + block * phase.Taps.Length * 16, s, y, plan.Spread, phase, from.Shape.Width * plan.Frame.Step, streams);
                     weights += blocks * phase.Taps.Length * 16;
                 }
-                if (partials is not null) sums.Add(image, block, first);
+                if (partials is not null) sums.Add(image, block, first, y);
+                if (streams) Stream(y, place, rows * s.Width);
             }
         });
         Join(sums, moments);
@@ -36,11 +43,10 @@ public sealed unsafe partial class Cpu<V>
 
     /// While a row is computed, the input and output rows one band on are asked for: copying a band and computing it take
     /// turns, and memory would rest in every second of them.
-    static void DepthwiseBand(InputBand band, float* weights, Tensor to, int plane, int spread, Phase phase, int inputsAhead)
+    static void DepthwiseBand(InputBand band, float* weights, Shape s, float* y, int spread, Phase phase, int inputsAhead, bool streams)
     {
-        var s = to.Shape;
         int rows = Math.Min(band.Rows, (s.Height - phase.Row + spread - 1) / spread - band.First), columns = (s.Width - phase.Column + spread - 1) / spread;
-        float* y = Of(to) + (((long)plane * s.Height + band.First * spread + phase.Row) * s.Width + phase.Column) * 16;
+        y += (phase.Row * s.Width + phase.Column) * 16;
         fixed (int* offsets = phase.Offsets)
             for (int row = 0; row < rows; row++)
             {
@@ -48,10 +54,16 @@ public sealed unsafe partial class Cpu<V>
                 if (phase is { Row: 0, Column: 0 })
                 {
                     Lanes.Prefetch((float*)band.Next + (long)row * inputsAhead * 16, inputsAhead);
-                    Lanes.Prefetch(result + (long)band.Rows * spread * s.Width * 16, spread * s.Width);
+                    if (!streams) Lanes.Prefetch(result + (long)band.Rows * spread * s.Width * 16, spread * s.Width);
                 }
                 DepthwiseRow((float*)band.Pixels + row * band.RowFloats, offsets, weights, phase.Taps.Length, result, spread * 16, columns);
             }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    static void Stream(float* from, float* to, int vectors)
+    {
+        for (int i = 0; i < vectors; i++, from += 16, to += 16) V.Stream(V.Load(from), to);
     }
 
     /// [phases][blocks][taps][16], zero past the last channel.

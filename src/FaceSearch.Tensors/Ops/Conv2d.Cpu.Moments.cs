@@ -19,11 +19,11 @@ public sealed unsafe partial class Cpu<V>
 
         public static Shape Partials(Shape y, int rows) => Shape.Of(y.Images * ((y.Height + rows - 1) / rows) * CpuLayout.Blocks(y.Channels), Vectors * 16);
 
-        /// Output rows from `first` on (a whole band) of one block of an image have been written.
-        public void Add(int image, int block, int first)
+        /// Output rows from `first` on (a whole band) of one block of an image have been written: to the map, or to `band` first.
+        public void Add(int image, int block, int first, float* band = null)
         {
             long plane = ((long)image * Blocks + block) * y.Shape.Height;
-            Sum(Of(y) + (plane + first) * y.Shape.Width * 16, Pixels(first / rows), partials + (((long)image * Bands + first / rows) * Blocks + block) * Vectors * 16);
+            Sum(band != null ? band : Of(y) + (plane + first) * y.Shape.Width * 16, Pixels(first / rows), partials + (((long)image * Bands + first / rows) * Blocks + block) * Vectors * 16);
         }
 
         int Pixels(int band) => Math.Min(rows, y.Shape.Height - band * rows) * y.Shape.Width;
