@@ -35,7 +35,7 @@ static class EvaluateVerb
         try
         {
             var pairs = PairsOf(result, settings, path, stop.Token);
-            using var device = Cpu.Create(result.ThreadCount());
+            using var device = Cpu.Create(result.ThreadCount(), exact: trained.Train.Exact);
             using var backbone = Checkpoint.LoadBackbone(path, device);
             Print(Embedder.Embed(backbone, pairs.Faces, stop: stop.Token), backbone.Settings.Embedding, pairs.Pairs);
             return 0;

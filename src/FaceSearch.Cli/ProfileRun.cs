@@ -26,7 +26,7 @@ sealed class ProfileRun : IDisposable
     {
         (this.result, this.steps, this.warmUp, Settings, threads) = (result, steps, warmUp, settings, result.ThreadCount());
         instructions = InstructionSet(result.GetValue(Instructions)!);
-        Device = Cpu.Create(threads, instructions);
+        Device = Cpu.Create(threads, instructions, settings.Train.Exact);
     }
 
     public SearchSettings Settings { get; }

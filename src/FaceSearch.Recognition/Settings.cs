@@ -138,6 +138,8 @@ public sealed record TrainSettings
     public double WeightDecay { get; init; } = 5e-4;
     [Setting("largest norm of the whole gradient; 0 = no clipping: sgd then moves the head's centres without holding their gradient", 0, 1e6)]
     public double Clip { get; init; } = 5;
+    [Setting("compute 3×3 convolutions directly instead of by Winograd's method: half the rounding error, about twice the time")]
+    public bool Exact { get; init; }
     [Setting("mirror half of the images")]
     public bool Flip { get; init; } = true;
 }

@@ -101,7 +101,7 @@ public sealed class JointSearch
     float[] Teach(FaceData data, out int dimensions)
     {
         log("teacher: embeddings that the cleaning is judged by");
-        using var device = Cpu.Create(Workers);
+        using var device = Cpu.Create(Workers, exact: shared.Train.Exact);
         (var embeddings, dimensions) = Teacher.Embed(shared, data.Train, device, stop,
             new Told<TrainProgress>(p => p.Step == p.Steps, p => log(FormattableString.Invariant($"teacher: step {p.Step}/{p.Steps} {p.ImagesPerSecond:F0} images/s loss {p.Loss:F2} eta {p.Remaining:m\\:ss}"))));
         return embeddings;
