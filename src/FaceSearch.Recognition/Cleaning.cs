@@ -106,7 +106,7 @@ public static class Cleaning
     public static double BlindNearer(IEnumerable<float> nearer) =>
         Mixture.Fit(nearer.Where(float.IsFinite).Select(v => -(double)v)) is { } fit ? Math.Clamp(-fit.Crossing(OddsToDrop / (1 + OddsToDrop)), 0, 2) : 2;
 
-    const double OddsToDrop = 9;
+    const double OddsToDrop = 49;
 
     static int[][] RowsByLabel(int[] labels)
     {

@@ -70,7 +70,7 @@ public sealed record CleanSettings
     [Setting("compute for each round of the teacher's training, in units of Train.Budget", 0.001, 1e12)]
     public double TeacherBudget { get; init; } = 4;
     [Setting("rounds of the teacher: each after the first trains without what looked wrong to the one before", 1, 10)]
-    public int TeacherRounds { get; init; } = 2;
+    public int TeacherRounds { get; init; } = 3;
 }
 
 /// <summary>The network.</summary>
