@@ -32,7 +32,12 @@ public sealed unsafe partial class Cpu<V>
         for (int n = view.FirstImage(tile); n < end; n++)
         {
             long at = view.Offset(n, block);
-            for (long i = at; i < at + floats; i += 16) V.Store(left.Apply(V.Load(a + i)) + right.Apply(V.Load(b + i)), y + i);
+            for (long i = at; i < at + floats; i += 16)
+            {
+                Lanes.Prefetch(a + i + view.ImageStride, 1);
+                Lanes.Prefetch(b + i + view.ImageStride, 1);
+                V.Store(left.Apply(V.Load(a + i)) + right.Apply(V.Load(b + i)), y + i);
+            }
         }
     }
 

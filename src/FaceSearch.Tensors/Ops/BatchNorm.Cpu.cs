@@ -102,6 +102,7 @@ public sealed unsafe partial class Cpu<V>
             int i = 0;
             for (; i + 2 <= pixels; i += 2, p += 2 * stride)
             {
+                Lanes.Prefetch(p + view.ImageStride, 2);
                 V a = R.Load<V>(p, lanes) - k, b = R.Load<V>(p + stride, lanes) - k;
                 s0 += a;
                 q0 = V.Fma(a, a, q0);
@@ -129,6 +130,8 @@ public sealed unsafe partial class Cpu<V>
             int i = 0;
             for (; i + 2 <= pixels; i += 2, p += 2 * stride, q += 2 * stride)
             {
+                Lanes.Prefetch(p + view.ImageStride, 2);
+                Lanes.Prefetch(q + view.ImageStride, 2);
                 back.AddSums(R.Load<V>(p, lanes), R.Load<V>(q, lanes), ref h0, ref t0, ref s0);
                 back.AddSums(R.Load<V>(p + stride, lanes), R.Load<V>(q + stride, lanes), ref h1, ref t1, ref s1);
             }
@@ -150,7 +153,11 @@ public sealed unsafe partial class Cpu<V>
         {
             float* p = x + view.Offset(n, block), q = dy + view.Offset(n, block), r = dx + view.Offset(n, block);
             for (int i = 0; i < pixels; i++, p += stride, q += stride, r += stride)
+            {
+                Lanes.Prefetch(p + view.ImageStride, 1);
+                Lanes.Prefetch(q + view.ImageStride, 1);
                 R.Store(back.InputGradient(R.Load<V>(p, lanes), R.Load<V>(q, lanes), b, c), r, lanes);
+            }
         }
     }
 

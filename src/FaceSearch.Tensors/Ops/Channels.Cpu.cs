@@ -13,14 +13,14 @@ readonly struct Channels
     const int TileFloats = 1 << 16;
 
     readonly int channels, images, perTile, groups;
-    readonly long imageStride, blockStride;
+    readonly long blockStride;
 
     public Channels(Shape s)
     {
         (channels, Blocks) = (s.Channels, CpuLayout.Blocks(s.Channels));
         (images, Pixels, Stride) = s.IsMap ? (s.Images, s.Height * s.Width, CpuLayout.Lanes) : (1, s.Rows, s.Cols);
         blockStride = s.IsMap ? CpuLayout.Lanes * (long)Pixels : CpuLayout.Lanes;
-        imageStride = Blocks * blockStride;
+        ImageStride = Blocks * blockStride;
         perTile = Math.Max(1, TileFloats / (CpuLayout.Lanes * Pixels));
         groups = (images + perTile - 1) / perTile;
         IsMap = s.IsMap;
@@ -31,6 +31,9 @@ readonly struct Channels
     /// Pixels of one image, and the floats from one to the next.
     public int Pixels { get; }
     public int Stride { get; }
+    /// From a pixel to the same pixel of the next image. Passes ask for it while they work on this one: a block of a small
+    /// map is too short a run for the processor to see where it leads.
+    public long ImageStride { get; }
     public int Tiles => Blocks * groups;
     public int TilesPerBlock => groups;
 
@@ -38,7 +41,7 @@ readonly struct Channels
     public int FirstImage(int tile) => tile % groups * perTile;
     public int EndImage(int tile) => Math.Min(images, FirstImage(tile) + perTile);
     /// The first pixel of an image's block of channels.
-    public long Offset(int image, int block) => image * imageStride + block * blockStride;
+    public long Offset(int image, int block) => image * ImageStride + block * blockStride;
     /// Lanes of a block that are there to be read and written.
     public int Lanes(int block) => IsMap ? CpuLayout.Lanes : Math.Min(CpuLayout.Lanes, channels - block * CpuLayout.Lanes);
 }
