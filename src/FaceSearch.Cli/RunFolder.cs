@@ -22,7 +22,7 @@ sealed class RunFolder : IDisposable
 
     public const string SettingsFile = "settings.yaml";
 
-    const string RunFile = "run.json";
+    const string RunFile = "run.json", MetricsFile = "metrics.jsonl";
 
     /// What repeats the run.
     sealed record Description(string Command, string Commit, string Version, int[] Seeds);
@@ -38,17 +38,20 @@ sealed class RunFolder : IDisposable
         try
         {
             Directory.CreateDirectory(path);
+            // First, as its lock keeps a run that started at the same moment out of this folder.
+            metrics = new StreamWriter(In(MetricsFile), append: resume) { AutoFlush = true };
             if (!resume || !File.Exists(In(SettingsFile)))
             {
                 File.WriteAllText(In(SettingsFile), SettingsVerb.ToYaml(SettingsPath.All(settings)));
                 File.WriteAllText(In(RunFile), JsonSerializer.Serialize(
                     new Description(Repeat.Command(), Repeat.Commit, Repeat.Version, seeds), new JsonSerializerOptions(Options) { WriteIndented = true }) + "\n");
             }
-            metrics = new StreamWriter(In("metrics.jsonl"), append: resume) { AutoFlush = true };
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            if (made) Remove(path);
+            bool taken = metrics is null && File.Exists(In(MetricsFile));
+            metrics?.Dispose();
+            if (made && !taken) Remove(path);
             throw new InputException($"run folder {path} cannot be written: {e.Message} Choose another with --runs DIR", e);
         }
     }
@@ -69,7 +72,7 @@ sealed class RunFolder : IDisposable
     {
         lock (gate)
             try { metrics.WriteLine(JsonSerializer.Serialize(metric, Options)); }
-            catch (IOException e) { throw new InputException($"{In("metrics.jsonl")} cannot be written: {e.Message}", e); }
+            catch (IOException e) { throw new InputException($"{In(MetricsFile)} cannot be written: {e.Message}", e); }
     }
 
     /// <summary>The folder of the first free number: train-1, train-2, …</summary>
