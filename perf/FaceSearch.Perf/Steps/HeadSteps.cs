@@ -14,6 +14,7 @@ static class HeadSteps
     {
         Shape batch = Shape.Of(Batch, Dimensions), all = Shape.Of(classes, Dimensions);
         Tensor centres = device.New(all).Fill(0.05f, 1), velocity = device.New(all).Fill(0, 2);
+        centres.NeedsGradient = true;
         var update = new CentreUpdate(velocity, Rate, Momentum, Nesterov: false, WeightDecay: 0);
         var embeddings = Values.Normal(batch, 3);
         int[] labels = [.. Enumerable.Range(0, Batch).Select(i => Noise.Below(classes, 1, 4, (ulong)i))];
