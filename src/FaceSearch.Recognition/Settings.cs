@@ -142,6 +142,10 @@ public sealed record TrainSettings
     public bool Exact { get; init; }
     [Setting("mirror half of the images")]
     public bool Flip { get; init; } = true;
+    [Setting("light of training images: largest change of contrast and brightness, a quarter of it for each colour; 0 = none", 0, 1)]
+    public double Jitter { get; init; }
+    [Setting("share of training images in which a rectangle is hidden (random erasing)", 0, 1)]
+    public double Erase { get; init; }
 }
 
 /// <summary>What a trial may cost; checked before training.</summary>

@@ -34,7 +34,7 @@ public sealed class Training : IDisposable
         Plan = TrainingPlan.Of(settings, faces.Identities);
         Faces = faces;
         schedule = new(settings.Train, settings.Head, Plan.Steps);
-        batches = new(faces, settings.Data.Size, settings.Train.Batch, settings.Seed, flip: settings.Train.Flip);
+        batches = new(faces, settings.Data.Size, settings.Train.Batch, settings.Seed, Augmentation.Of(settings.Train));
         pixels = new float[3L * settings.Train.Batch * settings.Data.Size * settings.Data.Size];
         labels = new int[settings.Train.Batch];
         learner = new(device, settings, faces.Identities);

@@ -142,7 +142,7 @@ public class TrainingTests
         {
             using var device = Cpu.Create();
             using var learner = new Learner(device, settings, Faces.Identities);
-            var batches = new Batches(Faces, settings.Data.Size, settings.Train.Batch, settings.Seed, flip: false);
+            var batches = new Batches(Faces, settings.Data.Size, settings.Train.Batch, settings.Seed, new(Flip: false));
             var (pixels, labels) = (new float[3 * settings.Train.Batch * settings.Data.Size * settings.Data.Size], new int[settings.Train.Batch]);
             // Two: the second one moves by a velocity. Further on, the two ways' roundings drift apart as any two trainings do.
             for (int step = 0; step < 2; step++)

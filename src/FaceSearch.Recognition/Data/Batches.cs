@@ -7,9 +7,9 @@ namespace FaceSearch.Recognition.Data;
 /// A batch is a pure function of (seed, step), so a resumed run needs to know only its step.
 /// Values are (v − 127.5) / 127.5, images [batch, 3, size, size].
 /// </summary>
-public sealed class Batches(FaceSet faces, int size, int batch, int seed, bool shift = true, bool flip = true)
+public sealed class Batches(FaceSet faces, int size, int batch, int seed, Augmentation augmentation)
 {
-    static readonly float[] Scaled = Enumerable.Range(0, 256).Select(v => (v - 127.5f) / 127.5f).ToArray();
+    static readonly Augmentation None = new(Shift: false, Flip: false);
     (long Epoch, int[] Order) epoch = (-1, []);
 
     public int Batch => batch;
@@ -20,16 +20,16 @@ public sealed class Batches(FaceSet faces, int size, int batch, int seed, bool s
     /// <summary>Fills [batch, 3, size, size] values and [batch] labels of step 0, 1, …</summary>
     public void Fill(long step, Span<float> images, Span<int> labels)
     {
-        int free = faces.Side - size, length = 3 * size * size;
+        int length = 3 * size * size;
+        Span<float> room = stackalloc float[3 * 256];
         for (int i = 0; i < batch; i++)
         {
             long position = step * batch + i;
             int row = Row(position);
-            ulong bits = Noise.Bits((ulong)seed, Purpose.Window.Of(), (ulong)position);
-            int left = shift ? (int)((bits & 0xFFFF) * (ulong)(free + 1) >> 16) : free / 2;
-            int top = shift ? (int)((bits >> 16 & 0xFFFF) * (ulong)(free + 1) >> 16) : free / 2;
-            bool mirror = flip && (bits >> 32 & 1) != 0;
-            Window(faces.Images[row], faces.Side, left, top, size, mirror, images.Slice(i * length, length));
+            var (left, top, mirror) = augmentation.Window(seed, position, faces.Side - size);
+            var image = images.Slice(i * length, length);
+            Window(faces.Images[row], faces.Side, left, top, size, mirror, augmentation.Light(seed, position, room), image);
+            augmentation.Hide(seed, position, size, image);
             labels[i] = faces.Labels[row];
         }
     }
@@ -39,7 +39,7 @@ public sealed class Batches(FaceSet faces, int size, int batch, int seed, bool s
     {
         int at = (faces.Side - size) / 2, length = 3 * size * size;
         for (int i = 0; i < count; i++)
-            Window(faces.Images[first + i], faces.Side, at, at, size, mirror, images.Slice(i * length, length));
+            Window(faces.Images[first + i], faces.Side, at, at, size, mirror, None.Light(0, 0, []), images.Slice(i * length, length));
     }
 
     int Row(long position)
@@ -49,10 +49,11 @@ public sealed class Batches(FaceSet faces, int size, int batch, int seed, bool s
         return epoch.Order[position % faces.Count];
     }
 
-    static void Window(byte[] image, int side, int left, int top, int size, bool mirror, Span<float> to)
+    /// <param name="light">Values of red, green and blue, 256 each.</param>
+    static void Window(byte[] image, int side, int left, int top, int size, bool mirror, ReadOnlySpan<float> light, Span<float> to)
     {
-        var scaled = Scaled;
         int plane = size * size;
+        ReadOnlySpan<float> reds = light[..256], greens = light.Slice(256, 256), blues = light.Slice(512, 256);
         for (int y = 0; y < size; y++)
         {
             var line = image.AsSpan(((top + y) * side + left) * 3, size * 3);
@@ -61,9 +62,9 @@ public sealed class Batches(FaceSet faces, int size, int batch, int seed, bool s
             var blue = to.Slice(2 * plane + y * size, size);
             for (int x = 0, at = mirror ? size - 1 : 0, by = mirror ? -1 : 1; x < size; x++, at += by)
             {
-                red[x] = scaled[line[3 * at]];
-                green[x] = scaled[line[3 * at + 1]];
-                blue[x] = scaled[line[3 * at + 2]];
+                red[x] = reds[line[3 * at]];
+                green[x] = greens[line[3 * at + 1]];
+                blue[x] = blues[line[3 * at + 2]];
             }
         }
     }

@@ -20,7 +20,7 @@ public class BatchesTests
     public void EveryEpochShowsEveryImageOnce()
     {
         // One image a batch and no augmentation: the values tell which image it is.
-        var batches = new Batches(Faces, Size, 1, 4, shift: false, flip: false);
+        var batches = new Batches(Faces, Size, 1, 4, new(Shift: false, Flip: false));
         var centres = new float[Faces.Count][];
         for (int i = 0; i < Faces.Count; i++) Batches.Centre(Faces, i, 1, Size, false, centres[i] = new float[3 * Size * Size]);
         int[] Epoch(int number) => [.. Enumerable.Range(0, Faces.Count).Select(s =>
@@ -38,15 +38,15 @@ public class BatchesTests
     [Fact]
     public void AStepDoesNotDependOnWhatWasReadBefore()
     {
-        var through = new Batches(Faces, Size, 7, 4);
+        var through = new Batches(Faces, Size, 7, 4, new());
         var all = Enumerable.Range(0, 30).Select(s => Fill(through, s)).ToArray();
         foreach (int step in new[] { 29, 3, 17, 0 })
         {
-            var resumed = Fill(new Batches(Faces, Size, 7, 4), step);
+            var resumed = Fill(new Batches(Faces, Size, 7, 4, new()), step);
             Assert.Equal(all[step].Images, resumed.Images);
             Assert.Equal(all[step].Labels, resumed.Labels);
         }
-        Assert.NotEqual(all[3].Images, Fill(new Batches(Faces, Size, 7, 5), 3).Images);
+        Assert.NotEqual(all[3].Images, Fill(new Batches(Faces, Size, 7, 5, new()), 3).Images);
     }
 
     [Fact]
@@ -56,7 +56,7 @@ public class BatchesTests
         var seen = new HashSet<(int, int, bool)>();
         for (int step = 0; step < 2000; step++)
         {
-            var image = Fill(new Batches(one, Size, 1, 4), step).Images;
+            var image = Fill(new Batches(one, Size, 1, 4, new()), step).Images;
             seen.Add(Places().First(p => Shows(image, one.Images[0], side, p)));
         }
         Assert.Equal(7 * 7 * 2, seen.Count);
