@@ -142,6 +142,8 @@ public sealed record TrainSettings
     public bool Exact { get; init; }
     [Setting("mirror half of the images")]
     public bool Flip { get; init; } = true;
+    [Setting("largest zoom of training images, and largest turn in radians: 0.1 is ±10 % and ±6°; 0 = none", 0, 0.5)]
+    public double Warp { get; init; }
     [Setting("light of training images: largest change of contrast and brightness, a quarter of it for each colour; 0 = none", 0, 1)]
     public double Jitter { get; init; }
     [Setting("share of training images in which a rectangle is hidden (random erasing)", 0, 1)]

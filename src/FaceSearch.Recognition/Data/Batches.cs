@@ -9,7 +9,7 @@ namespace FaceSearch.Recognition.Data;
 /// </summary>
 public sealed class Batches(FaceSet faces, int size, int batch, int seed, Augmentation augmentation)
 {
-    static readonly Augmentation None = new(Shift: false, Flip: false);
+    static readonly float[] Scaled = [.. Enumerable.Range(0, 256).Select(v => (v - 127.5f) / 127.5f)];
     (long Epoch, int[] Order) epoch = (-1, []);
 
     public int Batch => batch;
@@ -21,14 +21,15 @@ public sealed class Batches(FaceSet faces, int size, int batch, int seed, Augmen
     public void Fill(long step, Span<float> images, Span<int> labels)
     {
         int length = 3 * size * size;
-        Span<float> room = stackalloc float[3 * 256];
         for (int i = 0; i < batch; i++)
         {
             long position = step * batch + i;
             int row = Row(position);
             var (left, top, mirror) = augmentation.Window(seed, position, faces.Side - size);
             var image = images.Slice(i * length, length);
-            Window(faces.Images[row], faces.Side, left, top, size, mirror, augmentation.Light(seed, position, room), image);
+            if (augmentation.Warp == 0) Window(faces.Images[row], faces.Side, left, top, size, mirror, image);
+            else Warped(faces.Images[row], faces.Side, left, top, size, mirror, augmentation.Warped(seed, position), image);
+            augmentation.Light(seed, position, image);
             augmentation.Hide(seed, position, size, image);
             labels[i] = faces.Labels[row];
         }
@@ -39,7 +40,7 @@ public sealed class Batches(FaceSet faces, int size, int batch, int seed, Augmen
     {
         int at = (faces.Side - size) / 2, length = 3 * size * size;
         for (int i = 0; i < count; i++)
-            Window(faces.Images[first + i], faces.Side, at, at, size, mirror, None.Light(0, 0, []), images.Slice(i * length, length));
+            Window(faces.Images[first + i], faces.Side, at, at, size, mirror, images.Slice(i * length, length));
     }
 
     int Row(long position)
@@ -49,11 +50,10 @@ public sealed class Batches(FaceSet faces, int size, int batch, int seed, Augmen
         return epoch.Order[position % faces.Count];
     }
 
-    /// <param name="light">Values of red, green and blue, 256 each.</param>
-    static void Window(byte[] image, int side, int left, int top, int size, bool mirror, ReadOnlySpan<float> light, Span<float> to)
+    static void Window(byte[] image, int side, int left, int top, int size, bool mirror, Span<float> to)
     {
+        var scaled = Scaled;
         int plane = size * size;
-        ReadOnlySpan<float> reds = light[..256], greens = light.Slice(256, 256), blues = light.Slice(512, 256);
         for (int y = 0; y < size; y++)
         {
             var line = image.AsSpan(((top + y) * side + left) * 3, size * 3);
@@ -62,10 +62,32 @@ public sealed class Batches(FaceSet faces, int size, int batch, int seed, Augmen
             var blue = to.Slice(2 * plane + y * size, size);
             for (int x = 0, at = mirror ? size - 1 : 0, by = mirror ? -1 : 1; x < size; x++, at += by)
             {
-                red[x] = reds[line[3 * at]];
-                green[x] = greens[line[3 * at + 1]];
-                blue[x] = blues[line[3 * at + 2]];
+                red[x] = scaled[line[3 * at]];
+                green[x] = scaled[line[3 * at + 1]];
+                blue[x] = scaled[line[3 * at + 2]];
             }
         }
+    }
+
+    /// The window zoomed and turned about its middle: bilinear between the four nearest pixels, the border continued outwards.
+    static void Warped(byte[] image, int side, int left, int top, int size, bool mirror, (float Along, float Across) step, Span<float> to)
+    {
+        int plane = size * size;
+        float middle = (size - 1) / 2f, last = side - 1;
+        for (int y = 0; y < size; y++)
+            for (int x = 0; x < size; x++)
+            {
+                float right = (mirror ? size - 1 - x : x) - middle, down = y - middle;
+                float u = Math.Clamp(left + middle + right * step.Along - down * step.Across, 0, last);
+                float v = Math.Clamp(top + middle + right * step.Across + down * step.Along, 0, last);
+                int column = Math.Min((int)u, side - 2), row = Math.Min((int)v, side - 2), at = (row * side + column) * 3, below = at + side * 3;
+                u -= column;
+                v -= row;
+                for (int c = 0; c < 3; c++, at++, below++)
+                {
+                    float upper = image[at] + u * (image[at + 3] - image[at]), lower = image[below] + u * (image[below + 3] - image[below]);
+                    to[c * plane + y * size + x] = (upper + v * (lower - upper) - 127.5f) / 127.5f;
+                }
+            }
     }
 }

@@ -3,7 +3,7 @@ using FaceSearch.Tensors;
 namespace FaceSearch.Recognition.Data;
 
 /// What the streams of random numbers of the data are for; each purpose has streams of its own.
-enum Purpose : ulong { Person = 0xDA7A_0001, Photo, Count, Pixel, Flip, FlipTarget, Split, SplitImage, HoldOut, PairOf, Order, Window, Light, Erase }
+enum Purpose : ulong { Person = 0xDA7A_0001, Photo, Count, Pixel, Flip, FlipTarget, Split, SplitImage, HoldOut, PairOf, Order, Window, Warp, Light, Erase }
 
 static class PurposeStreams
 {

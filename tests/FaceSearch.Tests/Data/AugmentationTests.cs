@@ -66,6 +66,36 @@ public class AugmentationTests
     }
 
     [Fact]
+    public void WarpingTurnsAndZoomsAboutTheMiddle()
+    {
+        // On an image whose red is its column and whose green is its row, values tell where each pixel comes from.
+        const double warp = 0.1;
+        int side = Size + 16;
+        var map = new byte[side * side * 3];
+        for (int i = 0; i < side * side; i++) (map[3 * i], map[3 * i + 1]) = ((byte)(4 * (i % side)), (byte)(4 * (i / side)));
+        var one = new FaceSet { Side = side, Images = [map], Labels = [0], IdentityNames = ["map"], Sources = ["map"] };
+        var values = new float[Images * 3 * Area];
+        new Batches(one, Size, Images, 4, Still with { Warp = warp }).Fill(0, values, new int[Images]);
+        var zooms = new List<double>();
+        var turns = new List<double>();
+        foreach (var image in values.Chunk(3 * Area))
+        {
+            double From(int plane, int x, int y) => (image[plane * Area + y * Size + x] * 127.5 + 127.5) / 4;
+            double along = (From(0, Size - 1, 7) - From(0, 0, 7)) / (Size - 1), across = (From(1, Size - 1, 7) - From(1, 0, 7)) / (Size - 1);
+            Assert.Equal((side - 1) / 2.0, (From(0, 0, 0) + From(0, Size - 1, Size - 1)) / 2, 1e-3);
+            Assert.Equal((side - 1) / 2.0, (From(1, 0, 0) + From(1, Size - 1, Size - 1)) / 2, 1e-3);
+            Assert.Equal(along, (From(1, 3, Size - 1) - From(1, 3, 0)) / (Size - 1), 1e-3);
+            Assert.Equal(-across, (From(0, 3, Size - 1) - From(0, 3, 0)) / (Size - 1), 1e-3);
+            zooms.Add(Math.Sqrt(along * along + across * across));
+            turns.Add(Math.Atan2(across, along));
+        }
+        Assert.InRange(zooms.Min(), 1 - warp, 1 - 0.9 * warp);
+        Assert.InRange(zooms.Max(), 1 + 0.9 * warp, 1 + warp + 1e-3);
+        Assert.InRange(turns.Min(), -warp, -0.9 * warp);
+        Assert.InRange(turns.Max(), 0.9 * warp, warp);
+    }
+
+    [Fact]
     public void OneChangeLeavesTheOthersAsTheyWere()
     {
         // Where nothing is hidden, a moved and mirrored image is the same with and without erasing.
