@@ -70,7 +70,7 @@ static class TrainVerb
         using var training = resume && File.Exists(checkpoint) ? Training.Resume(checkpoint, faces, device) : Training.Start(settings, faces, device);
         var progress = Faces.Progress($"seed {settings.Seed}: ", p =>
             folder.Log(new { seed = settings.Seed, step = p.Step, steps = p.Steps, loss = p.Loss, rate = p.Rate, images_per_second = p.ImagesPerSecond }));
-        Advance(training, checkpoint, TimeSpan.FromSeconds(result.GetValue(Every)), progress, stop);
+        training.AdvanceToEnd(checkpoint, TimeSpan.FromSeconds(result.GetValue(Every)), stop, progress);
 
         var choose = Evaluation.Verify(training.Backbone, data.Choose, stop);
         var final = result.GetValue(Final) ? Evaluation.Verify(training.Backbone, data.Final, stop) : null;
@@ -82,20 +82,6 @@ static class TrainVerb
         {
             folder.Log(new { seed = settings.Seed, pairs, accuracy = figures.Accuracy, auc = figures.Auc });
             Console.WriteLine(FormattableString.Invariant($"seed {settings.Seed}: accuracy {figures.Accuracy:0.0000} ± {figures.AccuracyStd:0.0000} auc {figures.Auc:0.0000} on the {pairs}"));
-        }
-    }
-
-    /// Trains to the end; the checkpoint is written from time to time, at the end, and when stopped.
-    static void Advance(Training training, string checkpoint, TimeSpan every, IProgress<TrainProgress> progress, CancellationToken stop)
-    {
-        while (training.Step < training.Steps)
-        {
-            using var pause = CancellationTokenSource.CreateLinkedTokenSource(stop);
-            pause.CancelAfter(every);
-            try { training.Advance(training.Steps, pause.Token, progress); }
-            catch (OperationCanceledException) when (pause.IsCancellationRequested) { }
-            training.Save(checkpoint);
-            stop.ThrowIfCancellationRequested();
         }
     }
 

@@ -68,6 +68,11 @@ public sealed class Training : IDisposable
         return training;
     }
 
+    /// <summary>Goes on with a checkpoint of this very training, or starts it where there is none.</summary>
+    public static Training StartOrResume(string path, Settings settings, FaceSet faces, Device device) =>
+        File.Exists(path) && Checkpoint.Read(path).Header is var saved && saved.Settings == settings && saved.Faces == faces.ContentHash
+            ? Resume(path, faces, device) : Start(settings, faces, device);
+
     /// <summary>Writes everything that <see cref="Resume"/> and <see cref="Checkpoint.LoadBackbone"/> need.</summary>
     public void Save(string path) =>
         Checkpoint.Write(path, new(settings, Step, Faces.Identities, Faces.ContentHash, FirstLoss, Loss), [.. learner.State]);
@@ -89,6 +94,20 @@ public sealed class Training : IDisposable
             told = seconds;
             double each = seconds / (Step - start);
             progress.Report(new(Step, Steps, Loss, schedule.Rate(Step - 1), labels.Length / each, TimeSpan.FromSeconds(each * (Steps - Step))));
+        }
+    }
+
+    /// <summary>Trains to the end; the checkpoint is written from time to time, at the end, and when stopped.</summary>
+    public void AdvanceToEnd(string checkpoint, TimeSpan every, CancellationToken stop = default, IProgress<TrainProgress>? progress = null)
+    {
+        while (Step < Steps)
+        {
+            using var pause = CancellationTokenSource.CreateLinkedTokenSource(stop);
+            pause.CancelAfter(every);
+            try { Advance(Steps, pause.Token, progress); }
+            catch (OperationCanceledException) when (pause.IsCancellationRequested) { }
+            Save(checkpoint);
+            stop.ThrowIfCancellationRequested();
         }
     }
 

@@ -147,9 +147,8 @@ public sealed class JointSearch
     /// One long training of the winner, kept as a checkpoint.
     void Last(RecognitionRunner runner, Trial winner)
     {
-        if (settings.Study.LastBudget <= 0) return;
-        var design = Design(winner, 2 + settings.Study.FinalSeeds);
-        design = design with { Train = design.Train with { Budget = settings.Study.LastBudget } };
+        if (settings.Study.Last.Length == 0) return;
+        var design = settings.Study.LastOf(Design(winner, 2 + settings.Study.FinalSeeds));
         Noted("last.accuracy", () =>
         {
             var watch = Stopwatch.StartNew();

@@ -95,14 +95,20 @@ public sealed class RecognitionRunner(FaceData data, float[] teacher, int dimens
         return study.Score == "auc" ? result.Auc : result.Accuracy;
     }
 
-    /// <summary>Trains a design to its end, keeps it if a path is given, and verifies it on both lists of pairs.</summary>
+    static readonly TimeSpan BetweenCheckpoints = TimeSpan.FromSeconds(30);
+
+    /// <summary>
+    /// Trains a design to its end and verifies it, if told to also on the final pairs. With a path it is kept there, from
+    /// time to time and at the end, and goes on from there when it had been interrupted.
+    /// </summary>
     /// <exception cref="DivergedException">The training did not get to its end.</exception>
     internal FinalFigures TrainToEnd(Settings design, string? checkpoint, bool look, int threads, CancellationToken stop, IProgress<TrainProgress>? progress = null)
     {
         using var device = Cpu.Create(threads, exact: design.Train.Exact);
-        using var training = Training.Start(design, Clean(design.Clean).Faces, device);
-        training.Advance(training.Steps, stop, progress);
-        if (checkpoint is not null) training.Save(checkpoint);
+        var faces = Clean(design.Clean).Faces;
+        using var training = checkpoint is null ? Training.Start(design, faces, device) : Training.StartOrResume(checkpoint, design, faces, device);
+        if (checkpoint is null) training.Advance(training.Steps, stop, progress);
+        else training.AdvanceToEnd(checkpoint, BetweenCheckpoints, stop, progress);
         double score = Score(training, stop);
         if (!look) return new(score, double.NaN, double.NaN);
         var final = Evaluation.Verify(training.Backbone, data.Final, stop);

@@ -49,7 +49,9 @@ public sealed class Study
         study.RungShares();
         Policies.Create(space, study, settings.Seed);
         if (study.Score is not ("accuracy" or "auc")) throw new InputException($"Study.Score: '{study.Score}' is neither accuracy nor auc");
-        TrainingPlan.Of(space.Baseline(settings.Run), identities: 2);
+        var baseline = space.Baseline(settings.Run);
+        TrainingPlan.Of(baseline, identities: 2);
+        TrainingPlan.Of(study.LastOf(baseline), identities: 2);
     }
 
     /// <summary>FLOPs target in millions of multiply-accumulates.</summary>

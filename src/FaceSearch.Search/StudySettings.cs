@@ -34,8 +34,8 @@ public sealed record StudySettings
     public int Finalists { get; init; } = 3;
     [Setting("new seeds with which winner and baseline are trained at the end, at the trials' budget", 0, 100)]
     public int FinalSeeds { get; init; } = 3;
-    [Setting("budget of one last, long training of the winner, in units of Train.Budget; 0 = none", 0, 1e12)]
-    public double LastBudget { get; init; }
+    [Setting("one last, long training of the winner: its settings in place of the winner's, for example 'Train.Budget=60 Train.Warp=0.1'; empty = none")]
+    public string Last { get; init; } = "";
     [Setting("train the settings' own design as well, to compare with")]
     public bool Baseline { get; init; } = true;
     [Setting("random proposals before tpe models the results", 1, 10000)]
@@ -48,6 +48,21 @@ public sealed record StudySettings
     public double ControllerRate { get; init; } = 0.02;
     [Setting("weight of the entropy bonus of the controller (reinforce, ppo)", 0, 10)]
     public double Entropy { get; init; } = 0.03;
+
+    /// <summary>A design as it is trained last.</summary>
+    /// <exception cref="InputException">Study.Last is not a list of settings, or changes the faces.</exception>
+    public Settings LastOf(Settings design)
+    {
+        foreach (var set in Last.Split(' ', StringSplitOptions.RemoveEmptyEntries))
+            try
+            {
+                var (path, value) = set.Split('=', 2) is [var before, var after] ? (before, after) : throw new InputException($"'{set}' is not path=value");
+                design = design.With(path, value);
+                if (path.StartsWith(nameof(Settings.Data), StringComparison.OrdinalIgnoreCase)) throw new InputException($"{path}: all trainings of a study have the same faces");
+            }
+            catch (InputException e) { throw new InputException($"Study.Last: {e.Message}", e); }
+        return design;
+    }
 
     /// <summary>The rungs as ascending shares ending in 1.</summary>
     /// <exception cref="InputException">Not numbers, not ascending, or the last one is not 1.</exception>

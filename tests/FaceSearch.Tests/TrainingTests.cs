@@ -124,6 +124,10 @@ public class TrainingTests
             Assert.Equal(settings, resumed.Settings);
             resumed.Advance(20);
             Assert.Equal(Trained(settings, 1), Bits(resumed));
+            using var same = Training.StartOrResume(path, settings, Faces, device);
+            using var other = Training.StartOrResume(path, settings with { Seed = settings.Seed + 1 }, Faces, device);
+            using var none = Training.StartOrResume(path + ".none", settings, Faces, device);
+            Assert.Equal((10, 0, 0), (same.Step, other.Step, none.Step));
         }
         Directory.Delete(Path.GetDirectoryName(path)!, recursive: true);
     }

@@ -97,7 +97,7 @@ static class ReportHeadline
         .Select(note => Html.Of($"<p>{note.Key} has no figure and is in no mean: {note.Value}</p>\n")));
 
     static Html Long(ReportData data) => data.Notes.TryGetValue("last.accuracy", out var text) && IsFigure(text)
-        ? Html.Of($"<p>One long training of the best design ({new Figure(data.Settings.Study.LastBudget / data.Settings.Train.Budget, "0.#")} times a trial's budget): <b>{Figure.Percent(double.Parse(text, CultureInfo.InvariantCulture))}</b> on the same held-out pairs.</p>")
+        ? Html.Of($"<p>One long training of the best design ({data.Settings.Study.Last}): <b>{Figure.Percent(double.Parse(text, CultureInfo.InvariantCulture))}</b> on the same held-out pairs.</p>")
         : Html.None;
 
     static bool IsFigure(string text) => double.TryParse(text, CultureInfo.InvariantCulture, out double figure) && double.IsFinite(figure);

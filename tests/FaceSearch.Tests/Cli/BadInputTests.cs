@@ -36,6 +36,9 @@ public sealed class BadInputTests : IDisposable
         program.Run([.. Search, "--set", "Data.Size=50"]).Refused("50", "multiple of 16");
         program.Run([.. Search, "--set", "Study.Policy=magic"]).Refused("magic", "tpe");
         program.Run([.. Search, "--set", "Study.Score=f1"]).Refused("f1", "accuracy");
+        program.Run([.. Search, "--set", "Study.Last=Train.Warp"]).Refused("Study.Last", "Train.Warp", "path=value");
+        program.Run([.. Search, "--set", "Study.Last=Train.Warp=3"]).Refused("Study.Last", "Train.Warp", "0.5");
+        program.Run([.. Search, "--set", "Study.Last=Data.Size=32"]).Refused("Study.Last", "Data.Size", "same faces");
         program.Run([.. Search, "--set", "Train.Batch=500"]).Refused("trial 0 (rejected", "a batch has 500");
         Assert.Single(Directory.GetFiles(program.Folder, "*.study", SearchOption.AllDirectories));
     }

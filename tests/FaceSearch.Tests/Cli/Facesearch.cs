@@ -37,7 +37,7 @@ sealed class Facesearch : IDisposable
     public static readonly string[] Tiny = [.. new[]
     {
         "Data.SynthIdentities=24", "Data.SynthImages=8", "Data.Size=16", "Data.Margin=2", "Data.HoldOutPairs=40", "Net.Embedding=16",
-        "Train.Batch=16", "Train.Budget=0.004", "Clean.TeacherBudget=0.002", "Study.Trials=4", "Study.Finalists=1", "Study.FinalSeeds=1", "Study.LastBudget=0",
+        "Train.Batch=16", "Train.Budget=0.004", "Clean.TeacherBudget=0.002", "Study.Trials=4", "Study.Finalists=1", "Study.FinalSeeds=1",
     }.SelectMany(set => new[] { "--set", set })];
 
     public string Folder { get; } = Directory.CreateTempSubdirectory("facesearch-test-").FullName;

@@ -101,4 +101,17 @@ public sealed class SearchTests(WholeSearch search) : IClassFixture<WholeSearch>
         Assert.StartsWith("best=", resumed.Lines[^2]);
         Assert.Equal(search.Fingerprint("search"), search.Fingerprint("stopped"));
     }
+
+    [Fact]
+    public void TheLastTrainingGoesOnWhereItWasStopped()
+    {
+        if (OperatingSystem.IsWindows()) Assert.Skip("needs SIGTERM");
+        const int sigterm = 15;
+        search.Program.RunUntil("last: step", sigterm,
+            ["search", .. Facesearch.Tiny, "--set", "Study.Name=last", "--set", "Study.Last=Train.Budget=0.6 Train.Warp=0.1"]).Ended(143);
+        Assert.True(File.Exists(search.Program.In("runs/last/last.last.checkpoint")));
+        var resumed = search.Program.Run("search", "--resume", "--set", "Study.Name=last").Ended(0);
+        Assert.Contains(resumed.Lines, l => l.Contains("last: accuracy 0.", StringComparison.Ordinal));
+        Assert.Contains("Train.Budget=0.6 Train.Warp=0.1", File.ReadAllText(search.Program.In("runs/last/last.html")));
+    }
 }
