@@ -88,8 +88,9 @@ public static class Cleaning
         Mixture.Fit(scores.Where(float.IsFinite).Select(s => Math.Atanh(Math.Clamp(s, -0.999, 0.999)))) is { } fit ? Math.Tanh(fit.Crossing()) : -1;
 
     /// <summary>
-    /// [n] by how much the cosine of each image to the nearest centre of another label exceeds its leave-one-out score:
-    /// positive where it looks more like somebody else. NaN where there is no score. O(n·identities·d).
+    /// [n] by how much the cosine of each image to the nearest centre of another label exceeds that to its own leave-one-out
+    /// centre, after <see cref="Whitening"/>: positive where it looks more like somebody else. NaN for images alone under
+    /// their label. O(n·identities·d + n·d²).
     /// </summary>
     public static float[] NearerToOthers(float[] embeddings, int d, int[] labels)
     {
@@ -106,7 +107,7 @@ public static class Cleaning
     public static double BlindNearer(IEnumerable<float> nearer) =>
         Mixture.Fit(nearer.Where(float.IsFinite).Select(v => -(double)v)) is { } fit ? Math.Clamp(-fit.Crossing(OddsToDrop / (1 + OddsToDrop)), 0, 2) : 2;
 
-    const double OddsToDrop = 49;
+    const double OddsToDrop = 9;
 
     static int[][] RowsByLabel(int[] labels)
     {
@@ -134,6 +135,8 @@ public static class Cleaning
 
     static float[] Excess(float[] embeddings, int d, int[][] rows, float[] scores)
     {
+        embeddings = Whitening.Apply(embeddings, d, Trusted(rows, scores));
+        scores = Scores(embeddings, d, rows, scores.Length);
         var trusted = Trusted(rows, scores);
         var centres = Centres(embeddings, d, trusted, out int padded);
         var excess = new float[scores.Length];

@@ -1,6 +1,7 @@
 using FaceSearch.Recognition;
 using FaceSearch.Recognition.Data;
 using FaceSearch.Tensors;
+using MathNet.Numerics.LinearAlgebra;
 using Xunit;
 
 namespace FaceSearch.Tests;
@@ -80,18 +81,44 @@ public class CleaningTests
     [Fact]
     public void NearerToOthersAgreesWithThePlainDefinition()
     {
-        var (e, labels, _) = Clusters(5, 6, 0.7, 0.2, 1);
-        var scores = Cleaning.LeaveOneOutScores(e, D, labels);
-        double wrong = Cleaning.BlindThreshold(scores);
+        var (raw, labels, _) = Clusters(5, 6, 0.7, 0.2, 1);
+        int[][] Right(float[] embeddings, out float[] scores, out double wrong)
+        {
+            var (own, threshold) = (scores = Cleaning.LeaveOneOutScores(embeddings, D, labels), wrong = Cleaning.BlindThreshold(scores));
+            return [.. Enumerable.Range(0, 5).Select(k => Enumerable.Range(0, labels.Length).Where(i => labels[i] == k && !(own[i] < threshold)).ToArray())];
+        }
+        var e = Whitening.Apply(raw, D, Right(raw, out _, out _));
+        Right(e, out var scores, out double wrong);
         Assert.InRange(wrong, -0.99, 0.99);
         var centres = Enumerable.Range(0, 5).Select(k => Enumerable.Range(0, D)
             .Select(j => Enumerable.Range(0, labels.Length).Where(i => labels[i] == k && !(scores[i] < wrong)).Sum(i => (double)e[i * D + j])).ToArray()).ToArray();
         double Cosine(int i, double[] centre) => Enumerable.Range(0, D).Sum(j => centre[j] * e[i * D + j]) / Math.Sqrt(centre.Sum(c => c * c));
-        var nearer = Cleaning.NearerToOthers(e, D, labels);
+        var nearer = Cleaning.NearerToOthers(raw, D, labels);
         for (int i = 0; i < labels.Length; i++)
             Assert.Equal(centres.Where((_, k) => k != labels[i]).Max(c => Cosine(i, c)) - scores[i], nearer[i], 5);
-        var plan = Cleaning.Plan(e, D, labels, new() { DropNearer = 0.1 });
+        var plan = Cleaning.Plan(raw, D, labels, new() { DropNearer = 0.1 });
         Assert.Equal(Enumerable.Range(0, labels.Length).Where(i => nearer[i] <= 0.1), plan.Kept);
+    }
+
+    /// Cosines become those of the inner product xᵀ·C⁻¹·y, C the shrunk covariance within the identities.
+    [Fact]
+    public void WhiteningMeasuresByTheCovarianceWithinIdentities()
+    {
+        var (e, labels, _) = Clusters(7, 9, 0.7, 0, 2);
+        var rows = labels.Select((label, i) => (label, i)).GroupBy(p => p.label, p => p.i).Select(g => g.ToArray()).ToArray();
+        var x = Matrix<double>.Build.Dense(labels.Length, D, (i, j) => e[i * D + j]);
+        var c = Matrix<double>.Build.Dense(D, D);
+        foreach (var identity in rows)
+        {
+            var mean = identity.Select(x.Row).Aggregate((a, b) => a + b) / identity.Length;
+            foreach (int i in identity) c += (x.Row(i) - mean).OuterProduct(x.Row(i) - mean) / labels.Length;
+        }
+        c = c * 0.9 + Matrix<double>.Build.DenseIdentity(D) * (0.1 * c.Trace() / D);
+        var products = x * c.Inverse() * x.Transpose();
+        var white = Whitening.Apply(e, D, rows);
+        for (int a = 0; a < labels.Length; a++)
+            for (int b = 0; b <= a; b++)
+                Assert.Equal(products[a, b] / Math.Sqrt(products[a, a] * products[b, b]), Enumerable.Range(0, D).Sum(j => (double)white[a * D + j] * white[b * D + j]), 1e-6);
     }
 
     [Fact]
