@@ -91,6 +91,8 @@ static class TrainVerb
         var path = name.Length > 0 ? Path.Combine(runs, name) : resume ? RunFolder.Last(runs, "train") : RunFolder.Free(runs, "train");
         if (resume && !File.Exists(Path.Combine(path, RunFolder.SettingsFile)))
             throw new InputException($"no run {path} to go on with; give its --name and --runs, or leave --resume out");
+        if (resume && Directory.GetFiles(path, "*" + StudyStore.Extension).Length > 0)
+            throw new InputException($"run {path} is a search; go on with it by facesearch search --resume --set Study.Name={Path.GetFileName(path)}");
         if (!resume && Directory.Exists(path))
             throw new InputException($"run folder {path} exists already: go on with --resume, or choose another --name");
         return path;

@@ -69,6 +69,7 @@ public sealed class SearchTests(WholeSearch search) : IClassFixture<WholeSearch>
     {
         search.Program.Run("search").Refused("exists already", "--resume", "Study.Name");
         search.Program.Run("search", "--resume", "--set", "Head.M2=0.1").Refused("Head.M2", "0.5");
+        search.Program.Run("train", "--resume", "--name", "search").Refused("is a search", "Study.Name=search");
     }
 
     [Fact]
