@@ -34,9 +34,16 @@ build() {
     rm -f "$log"
 }
 
+# The CUDA kernels, where there is a compiler: as PTX for the product, and for the CPU, where tests run them.
+build_kernels() {
+    kernels/compile.sh ptx
+    kernels/compile.sh emulate
+}
+
 run_tests() {
     local log status=0
     log=$(mktemp)
+    build_kernels
     build tests/FaceSearch.Tests/FaceSearch.Tests.csproj
     dotnet tests/FaceSearch.Tests/bin/Release/net10.0/FaceSearch.Tests.dll -noColor "$@" 2>&1 | tee "$log" || status=$?
     # xunit's summary: Total: 9, Errors: 0, Failed: 0, Skipped: 0, Not Run: 0

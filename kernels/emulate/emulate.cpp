@@ -1,0 +1,114 @@
+// The scheduler of the fibers (emulate.h).
+typedef long long i64;
+typedef unsigned long long u64;
+#include "emulate.h"
+#include <sys/mman.h>
+
+namespace emulate {
+thread_local Block* block;
+
+static constexpr int StackBytes = 256 << 10, GuardBytes = 256;
+static constexpr unsigned char Guard = 0xA5;
+
+[[noreturn]] void fail(const std::string& why)
+{
+    char at[100];
+    snprintf(at, sizeof at, " (block %d, %d, %d, thread %d)", block->x, block->y, block->z, block->thread);
+    block->error = why + at;
+    setcontext(&block->outside);
+    abort();
+}
+
+// On to the next fiber in turn.
+void yield()
+{
+    Block& b = *block;
+    if (++b.idle > 2 * b.launch.Threads + 2) fail(std::string("threads wait for ever") + (b.all.arrived > 0 ? " at a barrier" : " in a warp instruction"));
+    int from = b.thread, next = from;
+    do next = (next + (b.launch.Backwards ? b.launch.Threads - 1 : 1)) % b.launch.Threads;
+    while (b.fibers[next].done && next != from);
+    if (next == from) return;
+    b.thread = next;
+    swapcontext(&b.fibers[from].context, &b.fibers[next].context);
+}
+
+void complete(std::vector<Copy>& group)
+{
+    for (auto& copy : group) {
+        memcpy(copy.to, copy.from, copy.bytes);
+        memset((char*)copy.to + copy.bytes, 0, 16 - copy.bytes);
+    }
+    group.clear();
+}
+
+static const std::function<void()>* body(const std::function<void()>* set = nullptr)
+{
+    thread_local const std::function<void()>* kernel;
+    if (set) kernel = set;
+    return kernel;
+}
+
+static void enter()
+{
+    (*body())();
+    Block& b = *block;
+    Fiber& fiber = b.fibers[b.thread];
+    for (auto& group : fiber.copies)
+        if (!group.empty()) fail("a thread ends with copies that nobody waited for");
+    fiber.done = true;
+    b.idle = 0;
+    if (--b.live == 0) setcontext(&b.outside);
+    yield();
+    abort();
+}
+
+static void run_block(Block& b, char* stacks)
+{
+    memset(b.shared, 0xFF, b.launch.SharedBytes);
+    memset(b.shared + b.launch.SharedBytes, Guard, GuardBytes);
+    b.live = b.launch.Threads;
+    b.idle = 0;
+    for (int t = 0; t < b.launch.Threads; t++) {
+        Fiber& fiber = b.fibers[t];
+        fiber.done = false;
+        fiber.copies.assign(1, {});
+        getcontext(&fiber.context);
+        fiber.context.uc_stack = {stacks + (i64)t * StackBytes, 0, StackBytes};
+        makecontext(&fiber.context, enter, 0);
+    }
+    b.thread = b.launch.Backwards ? b.launch.Threads - 1 : 0;
+    swapcontext(&b.outside, &b.fibers[b.thread].context);
+    for (int i = 0; i < GuardBytes && b.error.empty(); i++)
+        if ((unsigned char)b.shared[b.launch.SharedBytes + i] != Guard) b.error = "wrote past shared memory";
+}
+
+// Null, or what is wrong.
+const char* run(const Launch& launch, int mostThreads, const std::function<void()>& kernel)
+{
+    thread_local std::string error;
+    if (launch.Threads > mostThreads || launch.Threads % 32 != 0) return "threads must be a multiple of 32 within the launch bounds";
+    Block b{};
+    b.launch = launch;
+    b.fibers.resize(launch.Threads);
+    b.warps.resize(launch.Threads / 32);
+    b.shared = (char*)aligned_alloc(256, (launch.SharedBytes + GuardBytes + 255) / 256 * 256);
+    i64 stackBytes = (i64)launch.Threads * StackBytes;
+    char* stacks = (char*)mmap(nullptr, stackBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    block = &b;
+    body(&kernel);
+    i64 blocks = (i64)launch.GridX * launch.GridY * launch.GridZ;
+    for (i64 i = 0; i < blocks && b.error.empty(); i++) {
+        i64 n = launch.Backwards ? blocks - 1 - i : i;
+        b.x = (int)(n % launch.GridX);
+        b.y = (int)(n / launch.GridX % launch.GridY);
+        b.z = (int)(n / launch.GridX / launch.GridY);
+        run_block(b, stacks);
+    }
+    if (b.error.empty() && b.conflicts > 0) b.error = std::to_string(b.conflicts) + " bank conflicts in load_matrices";
+    munmap(stacks, stackBytes);
+    free(b.shared);
+    block = nullptr;
+    error = b.error;
+    return error.empty() ? nullptr : error.c_str();
+}
+}

@@ -1,0 +1,79 @@
+// A block of a kernel on a CPU: its threads are fibers of one operating-system thread, switched only where CUDA threads
+// meet (barriers, warp instructions), so a run is deterministic, and running the fibers in the opposite order must not
+// change a bit: that finds missing barriers. Shared memory starts as NaN and ends in a guard; asynchronous copies happen as
+// late as they may; warp instructions check that all lanes execute the same one, addresses that they are aligned.
+// What it cannot see: the hardware's own rounding in tensor cores, memory order within a warp, speed.
+#pragma once
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <string>
+#include <ucontext.h>
+#include <vector>
+
+namespace emulate {
+
+// Twin of Emulator.Launch in tests/FaceSearch.Tests/Kernels/Emulator.cs.
+struct Launch { int GridX, GridY, GridZ, Threads, SharedBytes, Backwards; };
+
+struct Copy { void* to; const void* from; int bytes; };
+
+// Where `count` threads wait for each other; the last to come acts for all.
+struct Meeting { int arrived = 0; unsigned turn = 0; const char* what = nullptr; void* brought[1024]; };
+
+struct Fiber {
+    ucontext_t context;
+    bool done;
+    std::vector<std::vector<Copy>> copies;   // committed groups, oldest first, and the open one
+};
+
+struct Block {
+    Launch launch;
+    int x, y, z, thread, live, idle;         // idle: switches since anything happened
+    std::vector<Fiber> fibers;
+    std::vector<Meeting> warps;
+    Meeting all;
+    char* shared;
+    ucontext_t outside;
+    std::string error;
+    i64 conflicts = 0;                       // extra shared-memory cycles of load_matrices
+};
+
+extern thread_local Block* block;
+
+[[noreturn]] void fail(const std::string& why);
+void yield();
+void complete(std::vector<Copy>& group);
+const char* run(const Launch& launch, int mostThreads, const std::function<void()>& kernel);
+
+template <class F> void meet(Meeting& meeting, int count, int place, const char* what, void* mine, F act)
+{
+    if (meeting.arrived > 0 && meeting.what != what) fail(std::string("threads meet in ") + meeting.what + " and " + what);
+    meeting.what = what;
+    meeting.brought[place] = mine;
+    if (++meeting.arrived < count) {
+        unsigned turn = meeting.turn;
+        while (meeting.turn == turn) yield();
+        return;
+    }
+    act(meeting.brought);
+    meeting.arrived = 0;
+    meeting.turn++;
+    block->idle = 0;
+}
+
+// All 32 lanes of this warp; act gets what each brought.
+template <class F> void meet_warp(const char* what, void* mine, F act) { meet(block->warps[block->thread / 32], 32, block->thread % 32, what, mine, act); }
+
+inline void check_aligned(const void* p, int bytes, const char* what)
+{
+    if ((u64)p % bytes != 0) fail(std::string(what) + ": address is not aligned");
+}
+
+// A range of shared memory must lie in the launch's.
+inline void check_shared(const void* p, int bytes, const char* what)
+{
+    if ((const char*)p < block->shared || (const char*)p + bytes > block->shared + block->launch.SharedBytes) fail(std::string(what) + ": outside shared memory");
+}
+}

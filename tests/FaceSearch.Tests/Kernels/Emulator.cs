@@ -1,0 +1,96 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using FaceSearch.Tensors;
+using Xunit;
+
+namespace FaceSearch.Tests.Kernels;
+
+/// <summary>Runs the CUDA kernels of kernels/*.cu on the CPU (kernels/emulate), by the launches that the product makes.</summary>
+static unsafe class Emulator
+{
+    /// Twin of emulate::Launch in kernels/emulate/emulate.h.
+    [StructLayout(LayoutKind.Sequential)]
+    readonly struct Launch(CudaLaunch launch, bool backwards)
+    {
+        readonly int gridX = launch.GridX, gridY = launch.GridY, gridZ = launch.GridZ, threads = launch.Threads, sharedBytes = launch.SharedBytes, backwards = backwards ? 1 : 0;
+    }
+
+    public static readonly string Folder = Path.GetFullPath(Path.Combine(Path.GetDirectoryName(ThisFile())!, "../../../kernels"));
+
+    static readonly nint Library = NativeLibrary.TryLoad(Path.Combine(Folder, "obj/libkernels.so"), out nint library) ? library : 0;
+
+    /// <summary>Skips the test where the kernels were not compiled for the CPU.</summary>
+    public static void SkipUnlessBuilt() => Assert.SkipUnless(Library != 0, "kernels/obj/libkernels.so is missing: kernels/compile.sh emulate makes it where g++ is");
+
+    /// <summary>Runs a kernel; its blocks and threads in the opposite order where asked. Fails on what a GPU would not forgive.</summary>
+    public static void Run<T>(CudaLaunch launch, in T arguments, bool backwards = false) where T : unmanaged
+    {
+        SkipUnlessBuilt();
+        var kernel = (delegate* unmanaged<Launch*, void*, int, byte*>)NativeLibrary.GetExport(Library, launch.Kernel);
+        var how = new Launch(launch, backwards);
+        T copy = arguments;
+        byte* error = kernel(&how, &copy, sizeof(T));
+        if (error != null) Assert.Fail($"{launch.Kernel}: {Marshal.PtrToStringUTF8((nint)error)}");
+    }
+
+    static string ThisFile([CallerFilePath] string path = "") => path;
+}
+
+/// <summary>Memory as a kernel sees it: on a 256-byte boundary, NaN until written, between guards that Dispose checks.</summary>
+sealed unsafe class Global<T> : IDisposable where T : unmanaged
+{
+    const int Guard = 256;
+    readonly byte* memory;
+    readonly long bytes;
+
+    /// Offset moves the first element off its boundary, by elements.
+    public Global(long count, int offset = 0)
+    {
+        (Count, bytes) = (count, (count + offset) * sizeof(T));
+        memory = (byte*)NativeMemory.AlignedAlloc((nuint)((bytes + 2 * Guard + 255) / 256 * 256), 256);
+        new Span<byte>(memory, checked((int)(bytes + 2 * Guard))).Fill(0xFF);
+        Address = (nint)(memory + Guard + offset * sizeof(T));
+    }
+
+    public Global(ReadOnlySpan<T> values, int offset = 0) : this(values.Length, offset) => values.CopyTo(Values);
+
+    public long Count { get; }
+    public nint Address { get; }
+    public Span<T> Values => new((void*)Address, checked((int)Count));
+
+    public void Dispose()
+    {
+        bool whole = !new Span<byte>(memory, Guard).ContainsAnyExcept((byte)0xFF) && !new Span<byte>(memory + Guard + bytes, Guard).ContainsAnyExcept((byte)0xFF);
+        NativeMemory.AlignedFree(memory);
+        Assert.True(whole, "a kernel wrote outside its output");
+    }
+}
+
+/// <summary>bf16 as 16 bits, and fresh random values that bf16 holds exactly.</summary>
+static class Bf16
+{
+    public static float ToFloat(ushort x) => BitConverter.Int32BitsToSingle(x << 16);
+
+    public static ushort Round(float x)
+    {
+        uint bits = BitConverter.SingleToUInt32Bits(x);
+        return (ushort)(float.IsNaN(x) ? 0x7FFF : (bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
+    }
+
+    public static float Rounded(float x) => ToFloat(Round(x));
+
+    public static float[] Normal(int count, int stream, double scale = 1) =>
+        [.. Enumerable.Range(0, count).Select(i => Rounded((float)(scale * Noise.Normal(Seed, (ulong)stream, (ulong)i))))];
+
+    /// A new one each run, told when a test fails.
+    public static readonly ulong Seed = (ulong)Environment.TickCount64;
+
+    /// <summary>Rows of that many values, at that pitch, with NaN between them.</summary>
+    public static Global<ushort> Pitched(ReadOnlySpan<float> values, int columns, int pitch, int offset = 0)
+    {
+        int rows = values.Length / columns;
+        var memory = new Global<ushort>(Math.Max(0, (rows - 1) * pitch + columns), offset);
+        for (int i = 0; i < values.Length; i++) memory.Values[i / columns * pitch + i % columns] = Round(values[i]);
+        return memory;
+    }
+}

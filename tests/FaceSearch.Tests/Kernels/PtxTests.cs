@@ -1,0 +1,79 @@
+using System.Text.RegularExpressions;
+using FaceSearch.Tensors;
+using Xunit;
+
+namespace FaceSearch.Tests.Kernels;
+
+/// <summary>What can be told of compiled kernels without a GPU, from their text.</summary>
+public partial class PtxTests
+{
+    public static TheoryData<string, string> Compiled =>
+        new([.. from source in Sources from target in CudaKernels.Targets select (source, target)]);
+
+    static IEnumerable<string> Sources => Directory.GetFiles(Emulator.Folder, "*.cu").Select(path => Path.GetFileNameWithoutExtension(path)!).Order();
+
+    static string Ptx(string source, string target)
+    {
+        var ptx = CudaKernels.Ptx(source, target);
+        Assert.SkipWhen(ptx is null, $"kernels/{source}.cu was not compiled: kernels/compile.sh ptx needs clang 19 or nvcc");
+        return ptx;
+    }
+
+    [Theory, MemberData(nameof(Compiled))]
+    public void IsForItsTargetAndCompleteInItself(string source, string target)
+    {
+        string ptx = Ptx(source, target);
+        Assert.Matches($@"\.target {target}\b", ptx);
+        Assert.DoesNotMatch(@"\bcall\b|\.func\b", ptx);
+        Assert.DoesNotMatch(@"\.extern (?!\.shared)", ptx);
+    }
+
+    [Theory, MemberData(nameof(Compiled))]
+    public void NothingLivesInLocalMemory(string source, string target) => Assert.DoesNotMatch(@"\.local\b|__local_depot", Ptx(source, target));
+
+    [Theory, MemberData(nameof(Compiled))]
+    public void EveryKernelStatesItsThreads(string source, string target)
+    {
+        var kernels = Kernels(Ptx(source, target));
+        Assert.NotEmpty(kernels);
+        Assert.All(kernels.Values, text => Assert.Matches(@"\.maxntid \d+", text));
+        string[] written = [.. Regex.Matches(File.ReadAllText(Path.Combine(Emulator.Folder, source + ".cu")), @"^KERNEL\((\w+),", RegexOptions.Multiline).Select(m => m.Groups[1].Value)];
+        Assert.Equal(written.Order(), kernels.Keys.Order());
+    }
+
+    /// Kernels of matrix products: 16 products of fragments in each half step, fed by asynchronous copies and ldmatrix.
+    [Theory, MemberData(nameof(Compiled))]
+    public void TensorCoresDoTheProducts(string source, string target)
+    {
+        foreach (var (name, text) in Kernels(Ptx(source, target)))
+        {
+            int products = Regex.Count(text, @"mma\.sync\.aligned\.m16n8k16\.row\.col\.f32\.bf16\.bf16\.f32");
+            Assert.Equal(UsesTensorCores(name) ? 32 : 0, products);
+            if (products > 0) Assert.Matches(@"ldmatrix\.sync\.aligned\.m8n8\.x4", text);
+        }
+    }
+
+    static bool UsesTensorCores(string kernel) => kernel.StartsWith("matmul_", StringComparison.Ordinal);
+
+    [Fact]
+    public void ArgumentStructsHaveTheirTwinsSize()
+    {
+        foreach (var source in Sources)
+            foreach (var (name, text) in Kernels(Ptx(source, "sm_80")))
+            {
+                int bytes = int.Parse(Regex.Match(text, $@"{name}_param_0\[(\d+)\]").Groups[1].Value);
+                Assert.Contains(bytes, ArgumentSizes.Values);
+            }
+    }
+
+    static readonly Dictionary<string, int> ArgumentSizes = typeof(CudaKernels).Assembly.GetTypes()
+        .Where(type => type is { IsValueType: true, Namespace: "FaceSearch.Tensors" } && type.Name.EndsWith("Arguments", StringComparison.Ordinal))
+        .ToDictionary(type => type.Name, type => System.Runtime.InteropServices.Marshal.SizeOf(type));
+
+    /// The text of each kernel of a file, by its name.
+    static Dictionary<string, string> Kernels(string ptx) =>
+        EntryPattern().Split(ptx).Skip(1).ToDictionary(text => text[..text.IndexOf('(')].Trim());
+
+    [GeneratedRegex(@"\.visible \.entry ")]
+    private static partial Regex EntryPattern();
+}
