@@ -9,7 +9,7 @@
 
 struct MatMulArguments {
     const bf16* A;
-    const bf16* B;
+    const void* B;
     void* C;
     i64 PitchA, PitchB, PitchC, SliceC;
     int Rows, Columns, Depth, SliceDepth;   // SliceDepth: a multiple of 32
@@ -17,41 +17,34 @@ struct MatMulArguments {
     int Add;
 };
 
-DEVICE void store_two(float* to, float x, float y, int count, bool add)
-{
-    if (count > 0) to[0] = add ? to[0] + x : x;
-    if (count > 1) to[1] = add ? to[1] + y : y;
-}
-
-DEVICE void store_two(bf16* to, float x, float y, int count, bool add)
-{
-    if (count > 0) to[0] = to_bf16(add ? to_float(to[0]) + x : x);
-    if (count > 1) to[1] = to_bf16(add ? to_float(to[1]) + y : y);
-}
-
-template <class LayoutA, class LayoutB, class T> DEVICE void matmul(const MatMulArguments& args)
+template <class LayoutA, class LayoutB, class T, class TB = bf16> DEVICE void matmul(const MatMulArguments& args)
 {
     TilePlace tile(block_x(), tiles(args.Rows), tiles(args.Columns));
     int row = tile.Row * TileSide, column = tile.Column * TileSide, first = block_y() * args.SliceDepth, end = least(args.Depth, first + args.SliceDepth);
     Matrix<bf16, LayoutA> a(args.A, args.PitchA, LayoutA::AlongDepth ? args.Rows : end, LayoutA::AlongDepth ? end : args.Rows, row, first);
-    Matrix<bf16, LayoutB> b(args.B, args.PitchB, LayoutB::AlongDepth ? args.Columns : end, LayoutB::AlongDepth ? end : args.Columns, column, first);
+    Matrix<TB, LayoutB> b((const TB*)args.B, args.PitchB, LayoutB::AlongDepth ? args.Columns : end, LayoutB::AlongDepth ? end : args.Columns, column, first);
     Sums sums;
     sums.clear();
     sums.multiply(a, b, (end - first + TileDepth - 1) / TileDepth, shared_memory());
 
     T* c = (T*)args.C + block_y() * args.SliceC;
+    bool even = is_even(c, args.PitchC, args.Columns);
     UNROLL
     for (int i = 0; i < WarpRows; i++)
         UNROLL
-        for (int half = 0; half < 2; half++) {
-            int r = row + Sums::row(i, half);
-            if (r >= args.Rows) continue;
+        for (int half = 0; half < 2; half++)
             UNROLL
             for (int j = 0; j < WarpColumns; j++) {
-                int k = column + Sums::column(j);
-                store_two(c + r * args.PitchC + k, args.Alpha * sums.At[i][j][2 * half], args.Alpha * sums.At[i][j][2 * half + 1], args.Columns - k, args.Add);
+                int r = row + Sums::row(i, half), k = column + Sums::column(j), count = args.Columns - k;
+                if (r >= args.Rows || count <= 0) continue;
+                T* to = c + r * args.PitchC + k;
+                Pair sum{args.Alpha * sums.At[i][j][2 * half], args.Alpha * sums.At[i][j][2 * half + 1]};
+                if (args.Add) {
+                    Pair before = load_pair(to, count, even);
+                    sum = {sum.X + before.X, sum.Y + before.Y};
+                }
+                store_pair(to, sum, count, even);
             }
-        }
 }
 
 KERNEL(matmul_nn_f32, TileThreads, MatMulArguments) { matmul<DepthLast, DepthFirst, float>(args); }
@@ -60,6 +53,8 @@ KERNEL(matmul_tn_f32, TileThreads, MatMulArguments) { matmul<DepthFirst, DepthFi
 KERNEL(matmul_nn_bf16, TileThreads, MatMulArguments) { matmul<DepthLast, DepthFirst, bf16>(args); }
 KERNEL(matmul_nt_bf16, TileThreads, MatMulArguments) { matmul<DepthLast, DepthLast, bf16>(args); }
 KERNEL(matmul_tn_bf16, TileThreads, MatMulArguments) { matmul<DepthFirst, DepthFirst, bf16>(args); }
+// B of floats, rounded as it is loaded: class centres of which no bf16 copy is kept.
+KERNEL(matmul_nn_from_f32, TileThreads, MatMulArguments) { matmul<DepthLast, DepthFirst, float, float>(args); }
 
 struct SumSlicesArguments {
     const float* Slices;

@@ -48,6 +48,7 @@ case "${1:-}" in
             exit 0
         fi
         if is_stale obj/libkernels.so; then
+            rm -f obj/*.o
             printf '%s\n' *.cu emulate/emulate.cpp |
                 xargs -P 2 -I{} sh -c 'g++ -std=c++17 -O2 -Wall -Werror -Wno-unused-function -DEMULATE -fPIC -x c++ -c {} -o obj/$(basename {}).o'
             g++ -shared obj/*.o -o obj/libkernels.so.new && mv obj/libkernels.so.new obj/libkernels.so

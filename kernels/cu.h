@@ -11,7 +11,7 @@ typedef unsigned short bf16;
 typedef long long i64;
 typedef unsigned long long u64;
 
-struct Pair { float X, Y; };
+struct alignas(8) Pair { float X, Y; };
 
 #ifdef EMULATE
 #include "emulate/device.h"
@@ -124,5 +124,6 @@ DEVICE int lane_index() { return thread_index() & 31; }
 DEVICE int least(int a, int b) { return a < b ? a : b; }
 DEVICE int most(int a, int b) { return a > b ? a : b; }
 DEVICE i64 least(i64 a, i64 b) { return a < b ? a : b; }
+DEVICE i64 most(i64 a, i64 b) { return a > b ? a : b; }
 DEVICE float most(float a, float b) { return a > b ? a : b; }
 template <class T> DEVICE bool is_aligned(const T* p, i64 pitch, int bytes) { return ((u64)p % bytes == 0) & (pitch * (i64)sizeof(T) % bytes == 0); }

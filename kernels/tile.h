@@ -173,4 +173,35 @@ struct TilePlace {
     }
 };
 
+// Two neighbours of a row, of which `count` exist; together where all rows are even.
+DEVICE Pair load_pair(const float* from, int count, bool even)
+{
+    if (even) return *(const Pair*)from;
+    return {count > 0 ? from[0] : 0, count > 1 ? from[1] : 0};
+}
+DEVICE void store_pair(float* to, Pair pair, int count, bool even)
+{
+    if (even) *(Pair*)to = pair;
+    else {
+        if (count > 0) to[0] = pair.X;
+        if (count > 1) to[1] = pair.Y;
+    }
+}
+DEVICE Pair load_pair(const bf16* from, int count, bool even)
+{
+    if (even) return {low(*(const uint*)from), high(*(const uint*)from)};
+    return {count > 0 ? to_float(from[0]) : 0, count > 1 ? to_float(from[1]) : 0};
+}
+DEVICE void store_pair(bf16* to, Pair pair, int count, bool even)
+{
+    uint two = pack(pair.X, pair.Y);
+    if (even) *(uint*)to = two;
+    else {
+        if (count > 0) to[0] = (bf16)two;
+        if (count > 1) to[1] = (bf16)(two >> 16);
+    }
+}
+// Whether every pair of every row of `columns` exists and lies on its boundary.
+template <class T> DEVICE bool is_even(const T* p, i64 pitch, int columns) { return is_aligned(p, pitch, 2 * sizeof(T)) & (columns % 2 == 0); }
+
 DEVICE int tiles(int elements) { return (elements + TileSide - 1) / TileSide; }

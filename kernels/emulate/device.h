@@ -1,4 +1,4 @@
-// cu.h in plain C++: the same names, run by the fibers of emulate.h. Products of bf16 are exact in double, their sums rounded to float once an instruction.
+// cu.h in plain C++: the same names, run by the fibers of emulate.h. Products of two bf16 are exact in float; their sums are rounded to float once an instruction.
 #pragma once
 #include "emulate.h"
 #include <cmath>
@@ -77,17 +77,21 @@ DEVICE float as_float(uint bits) { float y; memcpy(&y, &bits, 4); return y; }
 
 struct Fragments { float* c; const uint* a; const uint* b; };
 
-// Two 16-bit elements of fragment registers, spread to 16×16 and 16×8 as mma.sync.m16n8k16 defines.
-inline void spread(Fragments* const* lanes, int i, int j, double (&a)[16][16], double (&b)[16][8])
+// The half of a register that holds an element.
+inline float element(uint two, int half) { return as_float(half ? two & 0xffff0000u : two << 16); }
+
+// Fragments of 16×16 (a) and 16×8 (b), spread out as mma.sync.m16n8k16 defines.
+inline void spread_left(Fragments* const* lanes, int i, float (&to)[16][16])
 {
-    for (int l = 0; l < 32; l++) {
-        int g = l / 4, t = 2 * (l % 4);
-        for (int half = 0; half < 2; half++) {
-            auto part = [&](uint two) { return (double)as_float(half ? two & 0xffff0000u : two << 16); };
-            for (int r = 0; r < 4; r++) a[g + 8 * (r % 2)][t + half + 8 * (r / 2)] = part(lanes[l]->a[4 * i + r]);
-            for (int r = 0; r < 2; r++) b[t + half + 8 * r][g] = part(lanes[l]->b[2 * j + r]);
-        }
-    }
+    for (int l = 0; l < 32; l++)
+        for (int r = 0; r < 4; r++)
+            for (int half = 0; half < 2; half++) to[l / 4 + 8 * (r % 2)][2 * (l % 4) + half + 8 * (r / 2)] = element(lanes[l]->a[4 * i + r], half);
+}
+inline void spread_right(Fragments* const* lanes, int j, float (&to)[16][8])
+{
+    for (int l = 0; l < 32; l++)
+        for (int r = 0; r < 2; r++)
+            for (int half = 0; half < 2; half++) to[2 * (l % 4) + half + 8 * r][l / 4] = element(lanes[l]->b[2 * j + r], half);
 }
 
 template <int rows, int columns> void multiply_add(float (&c)[rows][columns][4], const uint (&a)[rows][4], const uint (&b)[columns][2])
@@ -95,20 +99,22 @@ template <int rows, int columns> void multiply_add(float (&c)[rows][columns][4],
     Fragments mine{&c[0][0][0], &a[0][0], &b[0][0]};
     emulate::meet_warp("multiply_add", &mine, [](void** lanes) {
         auto all = (Fragments* const*)lanes;
-        double left[16][16], right[16][8];
-        for (int i = 0; i < rows; i++)
+        float left[16][16], right[columns][16][8];
+        for (int j = 0; j < columns; j++) spread_right(all, j, right[j]);
+        for (int i = 0; i < rows; i++) {
+            spread_left(all, i, left);
             for (int j = 0; j < columns; j++) {
-                spread(all, i, j, left, right);
                 double sums[16][8] = {};
                 for (int r = 0; r < 16; r++)
                     for (int k = 0; k < 16; k++)
-                        for (int n = 0; n < 8; n++) sums[r][n] += left[r][k] * right[k][n];
+                        for (int n = 0; n < 8; n++) sums[r][n] += (double)(left[r][k] * right[j][k][n]);
                 for (int l = 0; l < 32; l++)
                     for (int e = 0; e < 4; e++) {
                         float& to = all[l]->c[(i * columns + j) * 4 + e];
                         to = (float)(to + sums[l / 4 + 8 * (e / 2)][2 * (l % 4) + e % 2]);
                     }
             }
+        }
     });
 }
 

@@ -31,6 +31,9 @@ static partial class CudaKernels
         return new("MatMul", $"matmul_{form}_{(toBf16 ? "bf16" : "f32")}", Tiles(args.Rows) * Tiles(args.Columns), Blocks(args.Depth, args.SliceDepth), 1, TileThreads, RingBytes);
     }
 
+    /// <summary>The same with a row-major B of floats, C fp32.</summary>
+    public static CudaLaunch MatMulFromFloats(in MatMulArguments args) => MatMul(args, false, false, false) with { Kernel = "matmul_nn_from_f32" };
+
     /// <summary>Elements of the depth in each of about so many slices: whole steps.</summary>
     public static int SliceDepth(int depth, int slices) => Blocks(Blocks(depth, TileDepth), slices) * TileDepth;
 

@@ -53,7 +53,8 @@ public partial class PtxTests
         }
     }
 
-    static bool UsesTensorCores(string kernel) => kernel.StartsWith("matmul_", StringComparison.Ordinal);
+    static bool UsesTensorCores(string kernel) => kernel.StartsWith("matmul_", StringComparison.Ordinal) || kernel.StartsWith("margin_forward", StringComparison.Ordinal)
+        || kernel.StartsWith("margin_gradient", StringComparison.Ordinal) || kernel == "margin_centres";
 
     [Fact]
     public void ArgumentStructsHaveTheirTwinsSize()

@@ -1,0 +1,156 @@
+using FaceSearch.Tensors;
+using Xunit;
+
+namespace FaceSearch.Tests.Kernels;
+
+/// <summary>
+/// The emulated head against the fp64 reference on the same bf16 values. Cosines are fp32 sums: off by at most 2⁻²⁰, logits by
+/// that times the scale. Gradients are rounded to bf16 before their products: off by 2⁻⁸ of the sum of their terms' sizes.
+/// </summary>
+public class MarginSoftmaxKernelTests
+{
+    static readonly Margin Combined = new(24, 20, 1.1f, 0.3f, 0.2f), Pure = new(16, 16, 1, 0, 0);
+    const double CosineError = 1.0 / (1 << 20);
+
+    public static TheoryData<int, int, int, bool> Sizes => new([(1, 7, 1, false), (5, 33, 129, false), (130, 64, 127, false), (17, 136, 300, false), (9, 40, 260, true), (3, 129, 140, true)]);
+
+    [Theory, MemberData(nameof(Sizes))]
+    public void LossAndGradientsMatchReference(int batch, int dimension, int classes, bool floatCentres)
+    {
+        foreach (var margin in new[] { Combined, Pure })
+        {
+            var (unit, centres, labels) = Inputs(batch, dimension, classes);
+            var expected = new Truth(unit, centres, labels, margin, batch, dimension, classes);
+            using var head = new Head(batch, dimension, classes, margin, labels, floatCentres, backwards: false);
+            using Global<float> masters = new(centres);
+            var dCentres = head.Step(unit, masters, null, null, some: 128);
+            string what = $"{batch}×{dimension}×{classes} {margin} (seed {Bf16.Seed})";
+            double logitError = margin.TrueScale * CosineError * 8;
+            Assert.True(Math.Abs(head.Loss - expected.Loss) <= logitError + 1e-6 * expected.Loss, $"loss {head.Loss:R}, expected {expected.Loss:R}, {what}");
+            Close(expected.UnitGradient, expected.UnitSizes, head.UnitGradient, logitError, "embeddings' gradient, " + what);
+            Close(expected.CentreGradient, expected.CentreSizes, dCentres, logitError, "centres' gradient, " + what);
+        }
+    }
+
+    static readonly SgdRule?[] Rules = [new(0.5f, 0, false, 0), new(0.5f, 0.9f, false, 0.01f), new(0.5f, 0.9f, true, 0.01f)];
+
+    [Theory, InlineData(9, 40, 200, 0), InlineData(20, 33, 130, 1), InlineData(6, 136, 129, 2)]
+    public void UpdatingIsTheGradientThenSgd(int batch, int dimension, int classes, int which)
+    {
+        var rule = Rules[which]!.Value;
+        var (unit, centres, labels) = Inputs(batch, dimension, classes);
+        float[] before = Bf16.Normal(centres.Length, 9);
+        using Head dense = new(batch, dimension, classes, Combined, labels, false, false), moving = new(batch, dimension, classes, Combined, labels, false, false);
+        using Global<float> masters = new(centres), velocities = new(before);
+        var gradient = dense.Step(unit, masters, null, null, 128);
+        moving.Step(unit, masters, rule.Momentum == 0 ? null : velocities, rule, 128);
+        Assert.Equal(dense.UnitGradient, moving.UnitGradient);
+        int pitch = (dimension + 7) / 8 * 8;
+        for (int i = 0; i < centres.Length; i++)
+        {
+            double g = gradient[i] + (double)rule.WeightDecay * centres[i], v = rule.Momentum * before[i] + g;
+            double w = centres[i] - rule.Rate * (rule.Nesterov ? g + rule.Momentum * v : v), bound = 4e-7 * (Math.Abs(centres[i]) + Math.Abs(v) + Math.Abs(g));
+            Assert.True(Math.Abs(w - masters.Values[i]) <= bound, $"centre {i}: {masters.Values[i]:R}, expected {w:R} (seed {Bf16.Seed})");
+            if (rule.Momentum > 0) Assert.True(Math.Abs(v - velocities.Values[i]) <= bound);
+            Assert.Equal(Bf16.Round(masters.Values[i]), moving.Copy!.Values[i / dimension * pitch + i % dimension]);
+        }
+        // What the step leaves is what packing the new centres would.
+        var (copy, squares) = moving.Pack(masters, classes);
+        Assert.Equal(copy.Values.ToArray(), moving.Copy!.Values.ToArray());
+        for (int i = 0; i < squares.Count; i++) Assert.InRange(moving.NewSquares!.Values[i], 0.99999f * squares.Values[i], 1.00001f * squares.Values[i]);
+    }
+
+    [Fact]
+    public void OrderOfThreadsDoesNotChangeABit()
+    {
+        const int batch = 140, dimension = 72, classes = 260;
+        var (unit, centres, labels) = Inputs(batch, dimension, classes);
+        var runs = new[] { false, true }.Select(backwards =>
+        {
+            using Global<float> masters = new(centres), velocities = new(new float[centres.Length]);
+            using var head = new Head(batch, dimension, classes, Combined, labels, false, backwards);
+            head.Step(unit, masters, velocities, Rules[1], 256);
+            return (float[])[head.Loss, .. head.UnitGradient, .. masters.Values, .. velocities.Values, .. head.NewSquares!.Values];
+        }).ToArray();
+        Assert.Equal(runs[0], runs[1]);
+    }
+
+    [Fact]
+    public void ABrokenCentreShowsInTheLoss()
+    {
+        var (unit, centres, labels) = Inputs(4, 16, 20);
+        centres[7 * 16 + 3] = float.PositiveInfinity;
+        using var head = new Head(4, 16, 20, Pure, labels, false, false);
+        using Global<float> masters = new(centres);
+        head.Step(unit, masters, null, null, 128);
+        Assert.True(float.IsNaN(head.Loss));
+    }
+
+    /// Unit embeddings and centres that bf16 holds; some rows have no class, one centre is zero, some classes have two rows.
+    static (float[] Unit, float[] Centres, int[] Labels) Inputs(int batch, int dimension, int classes)
+    {
+        float[] unit = Bf16.Normal(batch * dimension, 0), centres = Bf16.Normal(classes * dimension, 1, 0.3);
+        for (int b = 0; b < batch; b++)
+        {
+            var row = unit.AsSpan(b * dimension, dimension);
+            double length = 0;
+            foreach (float x in row) length += x * x;
+            for (int k = 0; k < dimension; k++) row[k] = Bf16.Rounded((float)(row[k] / Math.Sqrt(length)));
+        }
+        int[] labels = [.. Enumerable.Range(0, batch).Select(b => b % 5 == 4 ? -1 : Noise.Below(classes, Bf16.Seed, 5, (ulong)(b / 2)))];
+        // A row that knows its class well.
+        if (labels[0] >= 0) for (int k = 0; k < dimension; k++) centres[labels[0] * dimension + k] = unit[k];
+        if (classes > 3) Array.Clear(centres, (labels[0] + 1) % classes * dimension, dimension);
+        return (unit, centres, labels);
+    }
+
+    static void Close(double[] expected, double[] sizes, float[] actual, double logitError, string what)
+    {
+        for (int i = 0; i < expected.Length; i++)
+        {
+            double bound = (1.0 / 256 + 2 * logitError) * sizes[i] + 1e-7;
+            Assert.True(Math.Abs(expected[i] - actual[i]) <= bound, $"{what}: element {i} is {actual[i]:R}, expected {expected[i]:R} ± {bound:E1}");
+        }
+    }
+
+    /// <summary>The reference's loss and gradients, and of each gradient the sum of its terms' sizes.</summary>
+    sealed class Truth
+    {
+        public double Loss { get; }
+        public double[] UnitGradient { get; }
+        public double[] CentreGradient { get; }
+        public double[] UnitSizes { get; }
+        public double[] CentreSizes { get; }
+
+        public Truth(float[] unit, float[] centres, int[] labels, Margin margin, int batch, int dimension, int classes)
+        {
+            using var device = new Reference();
+            Tensor x = device.From(Shape.Of(batch, dimension), unit), w = device.From(Shape.Of(classes, dimension), centres), loss = device.New(Shape.Of(1)), one = device.From(Shape.Of(1), [1f]);
+            Tensor dx = device.New(x.Shape), dw = device.New(w.Shape);
+            var rows = new MarginRows(device.New(Shape.Of(batch)), device.New(Shape.Of(batch)), null);
+            device.MarginSoftmax(x, w, labels, margin, rows, loss);
+            device.MarginSoftmaxBackward(x, w, labels, margin, rows, one, dx, dw, null);
+            (Loss, UnitGradient, CentreGradient) = (Reference.Of(loss)[0], Reference.Of(dx).ToArray(), Reference.Of(dw).ToArray());
+            (UnitSizes, CentreSizes) = (new double[UnitGradient.Length], new double[CentreGradient.Length]);
+            int counted = Math.Max(1, labels.Count(label => label >= 0));
+            for (int b = 0; b < batch; b++)
+                for (int c = 0; c < classes && labels[b] >= 0; c++)
+                {
+                    double dot = 0, squares = 0;
+                    for (int k = 0; k < dimension; k++) (dot, squares) = (dot + (double)unit[b * dimension + k] * centres[c * dimension + k], squares + (double)centres[c * dimension + k] * centres[c * dimension + k]);
+                    if (squares == 0) continue;
+                    double length = Math.Sqrt(squares), cosine = dot / length;
+                    var (logit, slope) = margin.True(Reference.Of(rows.Cosines)[b]);
+                    var (rowLoss, miss) = Margin.CrossEntropy(logit, Reference.Of(rows.FalseLogSums)[b]);
+                    // Where the slope is steep an error of the cosine moves it by more than the rest.
+                    double steep = 1 + CosineError * 1000 * Math.Abs(slope) / margin.TrueScale;
+                    double g = (c == labels[b] ? miss * Math.Abs(slope) * steep : margin.FalseScale * Math.Exp(margin.FalseScale * cosine - logit - rowLoss)) / counted;
+                    for (int k = 0; k < dimension; k++)
+                    {
+                        UnitSizes[b * dimension + k] += g * Math.Abs(centres[c * dimension + k]) / length;
+                        CentreSizes[c * dimension + k] += g * (Math.Abs(unit[b * dimension + k]) + Math.Abs(cosine * centres[c * dimension + k] / length)) / length;
+                    }
+                }
+        }
+    }
+}
