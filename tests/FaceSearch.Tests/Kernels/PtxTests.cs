@@ -54,7 +54,7 @@ public partial class PtxTests
     }
 
     static bool UsesTensorCores(string kernel) => kernel.StartsWith("matmul_", StringComparison.Ordinal) || kernel.StartsWith("margin_forward", StringComparison.Ordinal)
-        || kernel.StartsWith("margin_gradient", StringComparison.Ordinal) || kernel == "margin_centres";
+        || kernel.StartsWith("margin_gradient", StringComparison.Ordinal) || kernel == "margin_centres" || kernel.StartsWith("conv2d_", StringComparison.Ordinal) && kernel != "conv2d_moments";
 
     [Fact]
     public void ArgumentStructsHaveTheirTwinsSize()

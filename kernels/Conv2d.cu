@@ -1,0 +1,144 @@
+// Convolutions over NHWC maps as products on tensor cores (src/FaceSearch.Tensors/Ops/Conv2d.cs, groups = 1), any kernel, stride and
+// padding, without a copy of the map: a tile's rows are outputs, gathered as they are copied to shared memory (conv.h).
+// Weights bf16 [K][kh·kw][channel pitch], zeros past the last channel.
+//
+// conv2d_forward: [outputs] × [K], depth (tap, channel). With _normalised a deferred batch norm, PReLU and residual are applied as
+// chunks pass through registers. Leaves, where asked, each tile's sum and squared deviations from its mean of every channel
+// (of the values as stored), which conv2d_moments joins in order: the batch norm that follows reads no map.
+// conv2d_data: the same product with the roles of the channels changed, for each of stride² phases of the input (blockIdx.y).
+// conv2d_weight: [K] × [tap, channel], depth the outputs, cut into slices (blockIdx.y) that sum_slices adds.
+// Limits: the product's (tile.h) where 64 channels and more meet. Narrower layers waste columns of the 128, and a first layer of
+// 3 channels, padded to 8, 5/8 of its depth: these wait for memory on a GPU anyway. Finding a chunk costs three divisions a step.
+#include "conv.h"
+
+struct Conv2dArguments {
+    Map X;                 // forward, weight: the input; data: the output's gradient
+    OnLoad On;
+    const bf16* Weight;    // forward, data
+    const bf16* Dy;        // weight: [images, OutHeight, OutWidth, PitchY]
+    void* Y;               // forward, data: map [images, OutHeight, OutWidth, PitchY] in bf16; weight: fp32 slices [K][taps][X.Pitch]
+    Pair* Moments;         // forward: [tiles of outputs, PitchY], or null
+    int OutHeight, OutWidth, PitchY, K;   // K: outputs of the convolution
+    int KernelHeight, KernelWidth, Stride, Padding, SliceOutputs;
+};
+
+// Each tile column's sum and squared deviations from the column's mean over `count` rows.
+DEVICE void tile_moments(const Sums& sums, int count, int column, Pair* to, int columns)
+{
+    auto joined = (float(*)[2][TileSide])shared_memory();   // [pass][warps above each other][columns]
+    float mean[2 * WarpColumns] = {};
+    UNROLL
+    for (int pass = 0; pass < 2; pass++) {
+        UNROLL
+        for (int n = 0; n < 2 * WarpColumns; n++) {
+            float sum = 0;
+            UNROLL
+            for (int i = 0; i < WarpRows; i++)
+                UNROLL
+                for (int half = 0; half < 2; half++) {
+                    float d = rounded(sums.At[i][n / 2][2 * half + n % 2]) - mean[n];
+                    if (Sums::row(i, half) < count) sum += pass == 0 ? d : d * d;
+                }
+            UNROLL
+            for (int mask = 4; mask <= 16; mask *= 2) sum += shuffle_xor(sum, mask);
+            if (lane_index() < 4) joined[pass][Sums::warp_row()][Sums::column(n / 2) + n % 2] = sum;
+        }
+        barrier();
+        UNROLL
+        for (int n = 0; n < 2 * WarpColumns; n++) {
+            int c = Sums::column(n / 2) + n % 2;
+            mean[n] = (joined[pass][0][c] + joined[pass][1][c]) / count;
+        }
+    }
+    int t = thread_index();
+    if (t < TileSide && column + t < columns) to[column + t] = {joined[0][0][t] + joined[0][1][t], joined[1][0][t] + joined[1][1][t]};
+}
+
+// Writes a tile of outputs, which are those of one phase: every `step`-th row and column from (row, column) on.
+struct Outputs {
+    int Step, Row, Column, Height, Width, Number;
+
+    DEVICE Outputs(const Conv2dArguments& args, int step, int phase) : Step(step), Row(phase / step), Column(phase % step)
+    {
+        Height = (args.OutHeight - Row + step - 1) / step;
+        Width = (args.OutWidth - Column + step - 1) / step;
+        Number = args.X.Images * Height * Width;
+    }
+
+    DEVICE void store(const Conv2dArguments& args, const Sums& sums, int first, int column) const
+    {
+        UNROLL
+        for (int i = 0; i < WarpRows; i++)
+            UNROLL
+            for (int half = 0; half < 2; half++) {
+                int output = first + Sums::row(i, half);
+                if (output >= Number) continue;
+                Place place(output, Height, Width);
+                bf16* to = (bf16*)args.Y + (((i64)place.Image * args.OutHeight + place.Row * Step + Row) * args.OutWidth + place.Column * Step + Column) * args.PitchY;
+                UNROLL
+                for (int j = 0; j < WarpColumns; j++) {
+                    int k = column + Sums::column(j);
+                    if (k < args.PitchY) store_pair(to + k, {sums.At[i][j][2 * half], sums.At[i][j][2 * half + 1]}, 2, true);
+                }
+            }
+    }
+};
+
+template <bool normalise> DEVICE void conv2d_forward(const Conv2dArguments& args)
+{
+    Outputs outputs(args, 1, 0);
+    TilePlace tile(block_x(), tiles(outputs.Number), tiles(args.PitchY));
+    int first = tile.Row * TileSide, column = tile.Column * TileSide, depth = args.KernelHeight * args.KernelWidth * args.X.Pitch;
+    Window window{Taps::forward(args.KernelHeight, args.Stride, args.Padding), Taps::forward(args.KernelWidth, args.Stride, args.Padding)};
+    Gather<normalise> x(args.X, args.On, window, first, outputs.Number, outputs.Height, outputs.Width);
+    Matrix<bf16, DepthLast> weight(args.Weight, depth, args.K, depth, column, 0);
+    Sums sums;
+    sums.clear();
+    sums.multiply(x, weight, x.steps(), shared_memory());
+    outputs.store(args, sums, first, column);
+    if (args.Moments) tile_moments(sums, least(TileSide, outputs.Number - first), column, args.Moments + (i64)tile.Row * args.PitchY, args.PitchY);
+}
+
+KERNEL(conv2d_forward, TileThreads, Conv2dArguments) { conv2d_forward<false>(args); }
+KERNEL(conv2d_forward_normalised, TileThreads, Conv2dArguments) { conv2d_forward<true>(args); }
+
+KERNEL(conv2d_data, TileThreads, Conv2dArguments)
+{
+    Outputs outputs(args, args.Stride, block_y());
+    // Phases differ in size; the grid is the largest's.
+    if (block_x() >= tiles(outputs.Number) * tiles(args.PitchY)) return;
+    TilePlace tile(block_x(), tiles(outputs.Number), tiles(args.PitchY));
+    int first = tile.Row * TileSide, column = tile.Column * TileSide;
+    Window window{Taps::backward(args.KernelHeight, args.Stride, args.Padding, outputs.Row), Taps::backward(args.KernelWidth, args.Stride, args.Padding, outputs.Column)};
+    Gather<false> dy(args.X, args.On, window, first, outputs.Number, outputs.Height, outputs.Width);
+    WeightLines weight{args.Weight, args.PitchY, args.K, args.X.Pitch, args.KernelHeight * args.KernelWidth, args.KernelWidth, column, window};
+    Sums sums;
+    sums.clear();
+    sums.multiply(dy, weight, dy.steps(), shared_memory());
+    outputs.store(args, sums, first, column);
+}
+
+template <bool normalise> DEVICE void conv2d_weight(const Conv2dArguments& args)
+{
+    int columns = args.KernelHeight * args.KernelWidth * args.X.Pitch, outputs = args.X.Images * args.OutHeight * args.OutWidth;
+    TilePlace tile(block_x(), tiles(args.K), tiles(columns));
+    int row = tile.Row * TileSide, column = tile.Column * TileSide, first = block_y() * args.SliceOutputs, last = least(outputs, first + args.SliceOutputs);
+    Matrix<bf16, DepthFirst> dy(args.Dy, args.PitchY, last, args.K, row, first);
+    GatherLines<normalise> x(args.X, args.On, column, args.KernelHeight, args.KernelWidth, args.Stride, args.Padding, first, last, args.OutHeight, args.OutWidth);
+    Sums sums;
+    sums.clear();
+    sums.multiply(dy, x, (last - first + TileDepth - 1) / TileDepth, shared_memory());
+    float* slice = (float*)args.Y + (i64)block_y() * args.K * columns;
+    UNROLL
+    for (int i = 0; i < WarpRows; i++)
+        UNROLL
+        for (int half = 0; half < 2; half++)
+            UNROLL
+            for (int j = 0; j < WarpColumns; j++) {
+                int k = row + Sums::row(i, half), at = column + Sums::column(j);
+                if (k < args.K && at < columns) store_pair(slice + (i64)k * columns + at, {sums.At[i][j][2 * half], sums.At[i][j][2 * half + 1]}, 2, true);
+            }
+}
+
+KERNEL(conv2d_weight, TileThreads, Conv2dArguments) { conv2d_weight<false>(args); }
+KERNEL(conv2d_weight_normalised, TileThreads, Conv2dArguments) { conv2d_weight<true>(args); }

@@ -1,0 +1,88 @@
+using System.Runtime.InteropServices;
+
+namespace FaceSearch.Tensors;
+
+/// <summary>kernels/conv.h: a map [images, height, width, pitch] in bf16; the pitch is a multiple of 8, zeros past the last channel.</summary>
+[StructLayout(LayoutKind.Sequential)]
+struct MapArgument
+{
+    public nint Data;
+    public int Images, Height, Width, Pitch;
+}
+
+/// <summary>What is done to a map as it is loaded: act(Scale·x + Shift) + Residual. Vectors in fp32, zeros up to the pitch. All null: nothing.</summary>
+[StructLayout(LayoutKind.Sequential)]
+struct OnLoadArgument
+{
+    public nint Scale, Shift, Slope, Residual;
+}
+
+/// <summary>
+/// kernels/Conv2d.cu. Weights bf16 [K][taps][channel pitch]. Forward: X → Y, maps. Data: X is the output's gradient, Y the input's.
+/// Weight: X and Dy → Y, fp32 slices [K][taps][X.Pitch] for SumSlices. OutHeight, OutWidth, PitchY: Y's, or for the weight Dy's.
+/// </summary>
+[StructLayout(LayoutKind.Sequential)]
+struct Conv2dArguments
+{
+    public MapArgument X;
+    public OnLoadArgument On;
+    public nint Weight, Dy, Y, Moments;
+    public int OutHeight, OutWidth, PitchY, K;
+    public int KernelHeight, KernelWidth, Stride, Padding, SliceOutputs;
+}
+
+[StructLayout(LayoutKind.Sequential)]
+struct Conv2dMomentsArguments
+{
+    public nint Tiles, Moments;
+    public long Outputs;
+    public int Pitch, Channels, TileOutputs;
+}
+
+/// <summary>kernels/Conv2d.Depthwise.cu. Weights bf16 [taps][pitch], slices fp32 [taps][pitch].</summary>
+[StructLayout(LayoutKind.Sequential)]
+struct DepthwiseArguments
+{
+    public MapArgument X;
+    public OnLoadArgument On;
+    public nint Weight, Dy, Y, Moments;
+    public int OutHeight, OutWidth, KernelHeight, KernelWidth, Stride, Padding, SliceOutputs;
+}
+
+static partial class CudaKernels
+{
+    const int DepthwiseThreads = 256, DepthwiseChannels = 64, DepthwiseSharedBytes = 32 * DepthwiseChannels * 4;
+
+    /// <summary>Channels rounded up to whole chunks: a map's pitch.</summary>
+    public static int ChannelPitch(int channels) => Blocks(channels, 8) * 8;
+
+    /// <summary>Pairs of moments, of PitchY channels each, that a forward convolution leaves where it is given room for them.</summary>
+    public static int MomentTiles(int images, int outHeight, int outWidth) => Blocks((long)images * outHeight * outWidth, TileSide);
+
+    public static CudaLaunch Conv2dForward(in Conv2dArguments args) => new(
+        "Conv2d", args.On.Scale == 0 ? "conv2d_forward" : "conv2d_forward_normalised",
+        checked(MomentTiles(args.X.Images, args.OutHeight, args.OutWidth) * Tiles(args.PitchY)), 1, 1, TileThreads, RingBytes);
+
+    public static CudaLaunch Conv2dData(in Conv2dArguments args) => new(
+        "Conv2d", "conv2d_data",
+        checked(MomentTiles(args.X.Images, Blocks(args.OutHeight, args.Stride), Blocks(args.OutWidth, args.Stride)) * Tiles(args.PitchY)), args.Stride * args.Stride, 1, TileThreads, RingBytes);
+
+    /// <summary>SliceOutputs = <see cref="SliceDepth"/> of all outputs; so many slices.</summary>
+    public static CudaLaunch Conv2dWeight(in Conv2dArguments args) => new(
+        "Conv2d", args.On.Scale == 0 ? "conv2d_weight" : "conv2d_weight_normalised",
+        checked(Tiles(args.K) * Tiles(args.KernelHeight * args.KernelWidth * args.X.Pitch)), Blocks((long)args.X.Images * args.OutHeight * args.OutWidth, args.SliceOutputs), 1, TileThreads, RingBytes);
+
+    public static CudaLaunch Conv2dMoments(in Conv2dMomentsArguments args) => new("Conv2d.Moments", "conv2d_moments", Blocks(args.Channels, 8), 1, 1, 1024, 1024 * 12);
+
+    public static CudaLaunch DepthwiseForward(in DepthwiseArguments args) => Depthwise("depthwise_forward", args, MomentTiles(args.X.Images, args.OutHeight, args.OutWidth), 1);
+    public static CudaLaunch DepthwiseData(in DepthwiseArguments args) => Depthwise("depthwise_data", args, MomentTiles(args.X.Images, args.OutHeight, args.OutWidth), 1);
+
+    /// <summary>So many slices of SliceOutputs outputs each.</summary>
+    public static CudaLaunch DepthwiseWeight(in DepthwiseArguments args) =>
+        Depthwise("depthwise_weight", args, Blocks((long)args.X.Images * args.OutHeight * args.OutWidth, args.SliceOutputs), IsThree(args) ? 1 : args.KernelHeight * args.KernelWidth);
+
+    static CudaLaunch Depthwise(string kernel, in DepthwiseArguments args, int x, int z) =>
+        new("Conv2d.Depthwise", IsThree(args) ? kernel + "_3" : kernel, x, Blocks(args.X.Pitch, DepthwiseChannels), z, DepthwiseThreads, DepthwiseSharedBytes);
+
+    static bool IsThree(in DepthwiseArguments args) => args is { KernelHeight: 3, KernelWidth: 3 };
+}

@@ -1,0 +1,75 @@
+using FaceSearch.Tensors;
+using Xunit;
+
+namespace FaceSearch.Tests.Kernels;
+
+/// <summary>Convolutions on emulated kernels: forward, both gradients and moments against the fp64 reference.</summary>
+public class Conv2dKernelTests
+{
+    /// Images, channels, height, width, outputs, kernel height and width, stride, padding.
+    public static TheoryData<int[]> Convolutions => new(
+    [
+        [2, 3, 9, 7, 5, 3, 3, 1, 1], [1, 16, 14, 13, 130, 3, 3, 2, 1], [3, 24, 6, 5, 17, 1, 1, 1, 0], [2, 8, 11, 9, 9, 5, 3, 3, 2],
+        [1, 40, 7, 7, 8, 7, 7, 1, 0], [1, 8, 7, 7, 8, 1, 1, 2, 0], [3, 17, 12, 12, 20, 3, 3, 1, 1], [2, 13, 6, 6, 12, 2, 2, 3, 1],
+    ]);
+
+    [Theory, MemberData(nameof(Convolutions))]
+    public void MatchesReference(int[] s) => Case(s, false).Check();
+
+    [Theory, InlineData(true, true, 0), InlineData(true, false, 1), InlineData(false, true, 6), InlineData(false, false, 3)]
+    public void NormalisesWhatItLoads(bool withSlope, bool withResidual, int which) =>
+        Case(Convolutions.ElementAt(which).Data, true, withSlope, withResidual).Check();
+
+    /// Images, channels, height, width, kernel height and width, stride, padding.
+    public static TheoryData<int[]> Depthwise => new([[2, 5, 9, 7, 3, 3, 1, 1], [1, 70, 8, 9, 3, 3, 2, 1], [3, 24, 7, 7, 7, 7, 1, 0], [1, 12, 10, 6, 5, 3, 3, 2]]);
+
+    [Theory, MemberData(nameof(Depthwise))]
+    public void DepthwiseMatchesReference(int[] s)
+    {
+        DepthwiseCase(s, false).Check();
+        DepthwiseCase(s, true).Check();
+    }
+
+    [Fact]
+    public void OrderOfThreadsDoesNotChangeABit()
+    {
+        foreach (var make in new Func<ConvolutionCase>[] { () => Case([2, 12, 12, 11, 136, 3, 3, 2, 1], true), () => DepthwiseCase([2, 70, 9, 9, 3, 3, 1, 1], true) })
+        {
+            ConvolutionCase one = make(), other = make();
+            one.Check();
+            other.Check(backwards: true);
+            Assert.Equal(one.Results, other.Results);
+        }
+    }
+
+    /// Σx² − (Σx)²/n fails here.
+    [Fact]
+    public void MomentsBearAMeanFarFromZero()
+    {
+        const int outputs = 1000, channels = 11, pitch = 16, tile = 128, tiles = 8;
+        double[] values = [.. Expect.Normal(Shape.Of(outputs, channels), 8).Select(v => 1000 + (double)v)];
+        using Global<float> parts = new(2 * tiles * pitch), moments = new(2 * channels);
+        for (int t = 0; t < tiles; t++)
+            for (int c = 0; c < channels; c++)
+            {
+                double[] some = [.. Enumerable.Range(t * tile, Math.Min(tile, outputs - t * tile)).Select(i => values[i * channels + c])];
+                parts.Values[2 * (t * pitch + c)] = (float)some.Sum();
+                parts.Values[2 * (t * pitch + c) + 1] = (float)some.Sum(v => (v - some.Average()) * (v - some.Average()));
+            }
+        var args = new Conv2dMomentsArguments { Tiles = parts.Address, Moments = moments.Address, Outputs = outputs, Pitch = pitch, Channels = channels, TileOutputs = tile };
+        Emulator.Run(CudaKernels.Conv2dMoments(args), args);
+        for (int c = 0; c < channels; c++)
+        {
+            double[] all = [.. Enumerable.Range(0, outputs).Select(i => values[i * channels + c])];
+            double mean = all.Average(), variance = all.Average(v => (v - mean) * (v - mean));
+            Assert.InRange(moments.Values[c], mean - 2e-4, mean + 2e-4);
+            Assert.InRange(moments.Values[channels + c], 0.999 * variance, 1.001 * variance);
+        }
+    }
+
+    static ConvolutionCase Case(int[] s, bool normalise, bool withSlope = true, bool withResidual = true) =>
+        new(Shape.Map(s[0], s[1], s[2], s[3]), Shape.Of(s[4], s[1], s[5], s[6]), new Sliding(s[7], s[8], 1), normalise, withSlope, withResidual);
+
+    static ConvolutionCase DepthwiseCase(int[] s, bool normalise) =>
+        new(Shape.Map(s[0], s[1], s[2], s[3]), Shape.Of(s[1], 1, s[4], s[5]), new Sliding(s[6], s[7], s[1]), normalise, true, true);
+}
