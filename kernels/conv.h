@@ -77,7 +77,7 @@ struct Taps {
     static DEVICE Taps backward(int kernel, int stride, int padding, int phase)
     {
         int first = (phase + padding) % stride;
-        return {first < kernel ? (kernel - first + stride - 1) / stride : 0, (phase + padding - first) / stride, 1, -1, first, stride};
+        return {first < kernel ? (kernel - first + stride - 1) / stride : 0, (phase + padding) / stride, 1, -1, first, stride};
     }
 };
 

@@ -86,6 +86,36 @@ public class MarginSoftmaxKernelTests
         Assert.True(float.IsNaN(head.Loss));
     }
 
+    /// All angles, past π too, and cosines that rounding put beyond 1. A logit is off by 10⁻⁶ of its scale, the slope by 10⁻⁶/sin θ.
+    [Fact]
+    public void RowsKnowTheMarginAtEveryAngle()
+    {
+        float[] cosines = [1.0001f, 1, -1, -1.0001f, 0, .. Enumerable.Range(0, 155).Select(i => (float)Math.Cos(Math.PI * Noise.Uniform(Bf16.Seed, 30, (ulong)i)))];
+        float[] logSums = Bf16.Normal(cosines.Length, 31, 12);
+        int[] labels = [.. cosines.Select((_, b) => b % 9 == 7 ? -1 : b)];
+        int counted = labels.Count(label => label >= 0);
+        foreach (var margin in new[] { Combined, Pure, new(64, 48, 1, 0.5f, 0), new(30, 30, 1.5f, 0, 0), new(10, 10, 2.2f, 1, 0.35f), new(32, 32, 0.9f, -0.2f, 0), Combined with { StraightThrough = true } })
+        {
+            using Global<float> ofCosines = new(cosines), partials = new([.. logSums.SelectMany(f => new[] { f * MathF.Log2(MathF.E), 1 })]), falseLogSums = new(cosines.Length), losses = new(cosines.Length), one = new([1f]), rows = new(3 * cosines.Length);
+            using Global<int> labelled = new(labels);
+            var args = new MarginRowsArguments { Partials = partials.Address, Cosines = ofCosines.Address, Labels = labelled.Address, FalseLogSums = falseLogSums.Address, Losses = losses.Address, Margin = new(margin), Batch = cosines.Length, Tiles = 1 };
+            Emulator.Run(CudaKernels.MarginRows(args), args);
+            var prepare = new MarginPrepareArguments { Cosines = ofCosines.Address, FalseLogSums = falseLogSums.Address, Labels = labelled.Address, LossGradient = one.Address, Rows = rows.Address, Margin = new(margin), Batch = cosines.Length, Counted = counted };
+            Emulator.Run(CudaKernels.MarginPrepare(prepare), prepare);
+            for (int b = 0; b < cosines.Length; b++)
+            {
+                string what = $"cosine {cosines[b]:R} of {margin} (seed {Bf16.Seed})";
+                var (logit, slope) = margin.True(cosines[b]);
+                var (loss, miss) = Margin.CrossEntropy(logit, logSums[b]);
+                if (labels[b] < 0) (loss, miss) = (0, 0);
+                double error = 1e-6 * (margin.TrueScale + Math.Abs(logit) + Math.Abs(logSums[b])), sine = Math.Sqrt(Math.Max(2e-7, 1 - (double)cosines[b] * cosines[b]));
+                Assert.True(Math.Abs(losses.Values[b] - loss) <= error * Math.Min(1, 2 * miss) + 1e-6 * loss, $"loss {losses.Values[b]:R}, expected {loss:R} at {what}");
+                double own = -miss * slope / counted, bound = miss / counted * (margin.TrueScale * margin.M1 * 1e-6 / sine + Math.Abs(slope) * (2 * error + 1e-6));
+                Assert.True(Math.Abs(rows.Values[2 * cosines.Length + b] - own) <= bound + 1e-30, $"gradient {rows.Values[2 * cosines.Length + b]:R}, expected {own:R} ± {bound:E1} at {what}");
+            }
+        }
+    }
+
     /// Unit embeddings and centres that bf16 holds; some rows have no class, one centre is zero, some classes have two rows.
     static (float[] Unit, float[] Centres, int[] Labels) Inputs(int batch, int dimension, int classes)
     {
