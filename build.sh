@@ -36,6 +36,7 @@ build() {
 
 # The CUDA kernels, where there is a compiler: as PTX for the product, and for the CPU, where tests run them.
 build_kernels() {
+    kernels/compile.sh install
     kernels/compile.sh ptx
     kernels/compile.sh emulate
 }
@@ -73,6 +74,7 @@ case "${1:-}" in
         ;;
     build)
         need_sdk
+        build_kernels
         dotnet build -c Release --nologo FaceSearch.sln
         ;;
     perf)

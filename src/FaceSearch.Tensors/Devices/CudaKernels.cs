@@ -1,4 +1,4 @@
-using System.Reflection;
+using System.IO.Compression;
 
 namespace FaceSearch.Tensors;
 
@@ -19,14 +19,14 @@ static partial class CudaKernels
     /// The sides of a block's tile and what its ring of stages takes (kernels/tile.h).
     public const int TileSide = 128, TileDepth = 32, TileThreads = 256, RingBytes = 4 * 2 * TileSide * TileDepth * 2;
 
-    /// <summary>Compute capability 8.0 and everything after it; 9.0 with its own instructions.</summary>
-    public static readonly string[] Targets = ["sm_80", "sm_90a"];
+    /// <summary>What a source is compiled for: compute capability 8.0 and everything after it, or 9.0 with its own instructions.</summary>
+    public static string Target(string source) => source.EndsWith(".Hopper", StringComparison.Ordinal) ? "sm_90a" : "sm_80";
 
     /// <summary>The PTX of kernels/{source}.cu, or null where this build had no compiler for it.</summary>
-    public static string? Ptx(string source, string target)
+    public static string? Ptx(string source)
     {
-        using var stream = typeof(CudaKernels).Assembly.GetManifestResourceStream($"{source}.{target}.ptx");
-        return stream is null ? null : new StreamReader(stream).ReadToEnd();
+        using var stream = typeof(CudaKernels).Assembly.GetManifestResourceStream($"{source}.{Target(source)}.ptx");
+        return stream is null ? null : new StreamReader(new GZipStream(stream, CompressionMode.Decompress)).ReadToEnd();
     }
 
     static int Tiles(int elements) => Blocks(elements, TileSide);

@@ -7,34 +7,33 @@ namespace FaceSearch.Tests.Kernels;
 /// <summary>What can be told of compiled kernels without a GPU, from their text.</summary>
 public partial class PtxTests
 {
-    public static TheoryData<string, string> Compiled =>
-        new([.. from source in Sources from target in CudaKernels.Targets select (source, target)]);
+    public static TheoryData<string> Compiled => new(Sources);
 
     static IEnumerable<string> Sources => Directory.GetFiles(Emulator.Folder, "*.cu").Select(path => Path.GetFileNameWithoutExtension(path)!).Order();
 
-    static string Ptx(string source, string target)
+    static string Ptx(string source)
     {
-        var ptx = CudaKernels.Ptx(source, target);
+        var ptx = CudaKernels.Ptx(source);
         Assert.SkipWhen(ptx is null, $"kernels/{source}.cu was not compiled: kernels/compile.sh ptx needs clang 19 or nvcc");
         return ptx;
     }
 
     [Theory, MemberData(nameof(Compiled))]
-    public void IsForItsTargetAndCompleteInItself(string source, string target)
+    public void IsForItsTargetAndCompleteInItself(string source)
     {
-        string ptx = Ptx(source, target);
-        Assert.Matches($@"\.target {target}\b", ptx);
+        string ptx = Ptx(source);
+        Assert.Matches($@"\.target {CudaKernels.Target(source)}\b", ptx);
         Assert.DoesNotMatch(@"\bcall\b|\.func\b", ptx);
         Assert.DoesNotMatch(@"\.extern (?!\.shared)", ptx);
     }
 
     [Theory, MemberData(nameof(Compiled))]
-    public void NothingLivesInLocalMemory(string source, string target) => Assert.DoesNotMatch(@"\.local\b|__local_depot", Ptx(source, target));
+    public void NothingLivesInLocalMemory(string source) => Assert.DoesNotMatch(@"\.local\b|__local_depot", Ptx(source));
 
     [Theory, MemberData(nameof(Compiled))]
-    public void EveryKernelStatesItsThreads(string source, string target)
+    public void EveryKernelStatesItsThreads(string source)
     {
-        var kernels = Kernels(Ptx(source, target));
+        var kernels = Kernels(Ptx(source));
         Assert.NotEmpty(kernels);
         Assert.All(kernels.Values, text => Assert.Matches(@"\.maxntid \d+", text));
         string[] written = [.. Regex.Matches(File.ReadAllText(Path.Combine(Emulator.Folder, source + ".cu")), @"^KERNEL\((\w+),", RegexOptions.Multiline).Select(m => m.Groups[1].Value)];
@@ -43,9 +42,9 @@ public partial class PtxTests
 
     /// Kernels of matrix products: 16 products of fragments in each half step, fed by asynchronous copies and ldmatrix.
     [Theory, MemberData(nameof(Compiled))]
-    public void TensorCoresDoTheProducts(string source, string target)
+    public void TensorCoresDoTheProducts(string source)
     {
-        foreach (var (name, text) in Kernels(Ptx(source, target)))
+        foreach (var (name, text) in Kernels(Ptx(source)))
         {
             int products = Regex.Count(text, @"mma\.sync\.aligned\.m16n8k16\.row\.col\.f32\.bf16\.bf16\.f32");
             Assert.Equal(UsesTensorCores(name) ? 32 : 0, products);
@@ -60,7 +59,7 @@ public partial class PtxTests
     public void ArgumentStructsHaveTheirTwinsSize()
     {
         foreach (var source in Sources)
-            foreach (var (name, text) in Kernels(Ptx(source, "sm_80")))
+            foreach (var (name, text) in Kernels(Ptx(source)))
             {
                 int bytes = int.Parse(Regex.Match(text, $@"{name}_param_0\[(\d+)\]").Groups[1].Value);
                 Assert.Contains(bytes, ArgumentSizes.Values);
