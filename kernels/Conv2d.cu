@@ -26,14 +26,14 @@ struct Conv2dArguments {
 DEVICE void tile_moments(const Sums& sums, int count, int column, Pair* to, int columns)
 {
     auto joined = (float(*)[2][TileSide])shared_memory();   // [pass][warps above each other][columns]
-    float mean[2 * WarpColumns] = {};
+    float mean[2 * Sums::Columns] = {};
     UNROLL
     for (int pass = 0; pass < 2; pass++) {
         UNROLL
-        for (int n = 0; n < 2 * WarpColumns; n++) {
+        for (int n = 0; n < 2 * Sums::Columns; n++) {
             float sum = 0;
             UNROLL
-            for (int i = 0; i < WarpRows; i++)
+            for (int i = 0; i < Sums::Rows; i++)
                 UNROLL
                 for (int half = 0; half < 2; half++) {
                     float d = rounded(sums.At[i][n / 2][2 * half + n % 2]) - mean[n];
@@ -45,7 +45,7 @@ DEVICE void tile_moments(const Sums& sums, int count, int column, Pair* to, int 
         }
         barrier();
         UNROLL
-        for (int n = 0; n < 2 * WarpColumns; n++) {
+        for (int n = 0; n < 2 * Sums::Columns; n++) {
             int c = Sums::column(n / 2) + n % 2;
             mean[n] = (joined[pass][0][c] + joined[pass][1][c]) / count;
         }
@@ -68,7 +68,7 @@ struct Outputs {
     DEVICE void store(const Conv2dArguments& args, const Sums& sums, int first, int column) const
     {
         UNROLL
-        for (int i = 0; i < WarpRows; i++)
+        for (int i = 0; i < Sums::Rows; i++)
             UNROLL
             for (int half = 0; half < 2; half++) {
                 int output = first + Sums::row(i, half);
@@ -76,7 +76,7 @@ struct Outputs {
                 Place place(output, Height, Width);
                 bf16* to = (bf16*)args.Y + (((i64)place.Image * args.OutHeight + place.Row * Step + Row) * args.OutWidth + place.Column * Step + Column) * args.PitchY;
                 UNROLL
-                for (int j = 0; j < WarpColumns; j++) {
+                for (int j = 0; j < Sums::Columns; j++) {
                     int k = column + Sums::column(j);
                     if (k < args.PitchY) store_pair(to + k, {sums.At[i][j][2 * half], sums.At[i][j][2 * half + 1]}, 2, true);
                 }
@@ -93,7 +93,6 @@ template <bool normalise> DEVICE void conv2d_forward(const Conv2dArguments& args
     Gather<normalise> x(args.X, args.On, window, first, outputs.Number, outputs.Height, outputs.Width);
     Matrix<bf16, DepthLast> weight(args.Weight, depth, args.K, depth, column, 0);
     Sums sums;
-    sums.clear();
     sums.multiply(x, weight, x.steps(), shared_memory());
     outputs.store(args, sums, first, column);
     if (args.Moments) tile_moments(sums, least(TileSide, outputs.Number - first), column, args.Moments + (i64)tile.Row * args.PitchY, args.PitchY);
@@ -113,7 +112,6 @@ KERNEL(conv2d_data, TileThreads, Conv2dArguments)
     Gather<false> dy(args.X, args.On, window, first, outputs.Number, outputs.Height, outputs.Width);
     WeightLines weight{args.Weight, args.PitchY, args.K, args.X.Pitch, args.KernelHeight * args.KernelWidth, args.KernelWidth, column, window};
     Sums sums;
-    sums.clear();
     sums.multiply(dy, weight, dy.steps(), shared_memory());
     outputs.store(args, sums, first, column);
 }
@@ -126,15 +124,14 @@ template <bool normalise> DEVICE void conv2d_weight(const Conv2dArguments& args)
     Matrix<bf16, DepthFirst> dy(args.Dy, args.PitchY, last, args.K, row, first);
     GatherLines<normalise> x(args.X, args.On, column, args.KernelHeight, args.KernelWidth, args.Stride, args.Padding, first, last, args.OutHeight, args.OutWidth);
     Sums sums;
-    sums.clear();
     sums.multiply(dy, x, (last - first + TileDepth - 1) / TileDepth, shared_memory());
     float* slice = (float*)args.Y + (i64)block_y() * args.K * columns;
     UNROLL
-    for (int i = 0; i < WarpRows; i++)
+    for (int i = 0; i < Sums::Rows; i++)
         UNROLL
         for (int half = 0; half < 2; half++)
             UNROLL
-            for (int j = 0; j < WarpColumns; j++) {
+            for (int j = 0; j < Sums::Columns; j++) {
                 int k = row + Sums::row(i, half), at = column + Sums::column(j);
                 if (k < args.K && at < columns) store_pair(slice + (i64)k * columns + at, {sums.At[i][j][2 * half], sums.At[i][j][2 * half + 1]}, 2, true);
             }

@@ -38,14 +38,13 @@ KERNEL(margin_centres, TileThreads, MarginCentresArguments)
     Matrix<bf16, DepthFirst> gradients(args.Gradients, args.PitchGradients, args.Batch, args.Classes, row, 0);
     Matrix<bf16, DepthFirst> unit(args.Unit, args.PitchUnit, args.Batch, args.Dimension, column, 0);
     Sums sums;
-    sums.clear();
     sums.multiply(gradients, unit, (args.Batch + TileDepth - 1) / TileDepth, shared_memory());
 
     bool even = is_even(args.Masters, args.PitchMasters, args.Dimension), evenResult = is_even(args.Result, args.PitchResult, args.Dimension), evenCopy = is_even(args.Copy, args.PitchCopy, args.Dimension);
     bool evenVelocities = even & is_even(args.Velocities, args.PitchMasters, args.Dimension);
     auto squares = (float(*)[TileSide])shared_memory();   // [warps side by side][rows]
     UNROLL
-    for (int i = 0; i < WarpRows; i++)
+    for (int i = 0; i < Sums::Rows; i++)
         UNROLL
         for (int half = 0; half < 2; half++) {
             int c = row + Sums::row(i, half);
@@ -57,7 +56,7 @@ KERNEL(margin_centres, TileThreads, MarginCentresArguments)
                 float factor = args.Result ? pull : pull + args.WeightDecay;
                 i64 at = (args.Index ? args.Index[c] : c) * args.PitchMasters;
                 UNROLL
-                for (int j = 0; j < WarpColumns; j++) {
+                for (int j = 0; j < Sums::Columns; j++) {
                     int k = column + Sums::column(j), count = args.Dimension - k;
                     if (count <= 0) continue;
                     Pair w = load_pair(args.Masters + at + k, count, even), v{0, 0};

@@ -5,46 +5,18 @@
 // added up by sum_slices in their order: few tiles over a long depth (a weight gradient) still fill the machine, and bits
 // do not depend on which block came first. A pitch or address that is not a multiple of 16 bytes costs the asynchronous
 // copies: elements are then loaded one by one.
-#include "tile.h"
-
-struct MatMulArguments {
-    const bf16* A;
-    const void* B;
-    void* C;
-    i64 PitchA, PitchB, PitchC, SliceC;
-    int Rows, Columns, Depth, SliceDepth;   // SliceDepth: a multiple of 32
-    float Alpha;
-    int Add;
-};
+#include "MatMul.h"
 
 template <class LayoutA, class LayoutB, class T, class TB = bf16> DEVICE void matmul(const MatMulArguments& args)
 {
     TilePlace tile(block_x(), tiles(args.Rows), tiles(args.Columns));
     int row = tile.Row * TileSide, column = tile.Column * TileSide, first = block_y() * args.SliceDepth, end = least(args.Depth, first + args.SliceDepth);
-    Matrix<bf16, LayoutA> a(args.A, args.PitchA, LayoutA::AlongDepth ? args.Rows : end, LayoutA::AlongDepth ? end : args.Rows, row, first);
+    Matrix<bf16, LayoutA> a((const bf16*)args.A, args.PitchA, LayoutA::AlongDepth ? args.Rows : end, LayoutA::AlongDepth ? end : args.Rows, row, first);
     Matrix<TB, LayoutB> b((const TB*)args.B, args.PitchB, LayoutB::AlongDepth ? args.Columns : end, LayoutB::AlongDepth ? end : args.Columns, column, first);
     Sums sums;
-    sums.clear();
     sums.multiply(a, b, (end - first + TileDepth - 1) / TileDepth, shared_memory());
 
-    T* c = (T*)args.C + block_y() * args.SliceC;
-    bool even = is_even(c, args.PitchC, args.Columns);
-    UNROLL
-    for (int i = 0; i < WarpRows; i++)
-        UNROLL
-        for (int half = 0; half < 2; half++)
-            UNROLL
-            for (int j = 0; j < WarpColumns; j++) {
-                int r = row + Sums::row(i, half), k = column + Sums::column(j), count = args.Columns - k;
-                if (r >= args.Rows || count <= 0) continue;
-                T* to = c + r * args.PitchC + k;
-                Pair sum{args.Alpha * sums.At[i][j][2 * half], args.Alpha * sums.At[i][j][2 * half + 1]};
-                if (args.Add) {
-                    Pair before = load_pair(to, count, even);
-                    sum = {sum.X + before.X, sum.Y + before.Y};
-                }
-                store_pair(to, sum, count, even);
-            }
+    store_product<T>(args, sums, row, column);
 }
 
 KERNEL(matmul_nn_f32, TileThreads, MatMulArguments) { matmul<DepthLast, DepthFirst, float>(args); }

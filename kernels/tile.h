@@ -14,7 +14,6 @@
 
 constexpr int TileSide = 128, TileDepth = 32, TileThreads = 256, TileStages = 4, ChunkElements = 8;
 constexpr int OperandBytes = TileSide * TileDepth * 2, StageBytes = 2 * OperandBytes, RingBytes = TileStages * StageBytes;
-constexpr int WarpRows = 4, WarpColumns = 4;   // a warp's sums: four by four fragments of 16×8
 
 // A thread fetches two chunks of a tile; chunk i of it holds elements Minor.. of line Major.
 // [128 rows][32 of the depth]: lines are rows.
@@ -97,18 +96,11 @@ template <class T, class Layout_> struct Matrix {
     }
 };
 
+// A thread's sums: fragments of 16×8, four by four a warp, of eight warps as two by four. What comes after a product is
+// written for any such arrangement (HopperSums in hopper.h is another).
 struct Sums {
-    float At[WarpRows][WarpColumns][4];
-
-    DEVICE void clear()
-    {
-        UNROLL
-        for (int i = 0; i < WarpRows; i++)
-            UNROLL
-            for (int j = 0; j < WarpColumns; j++)
-                UNROLL
-                for (int e = 0; e < 4; e++) At[i][j][e] = 0;
-    }
+    static constexpr int Rows = 4, Columns = 4, Stacked = 2, SideBySide = 4;
+    float At[Rows][Columns][4] = {};
 
     // Where this thread's sums [i][j][2·half] and [..+1] lie in the block's tile: a row, and the first of two columns.
     static DEVICE int warp_row() { return thread_index() / 32 % 2; }
@@ -121,11 +113,11 @@ struct Sums {
     {
         UNROLL
         for (int depth = 0; depth < TileDepth; depth += 16) {
-            uint left[WarpRows][4], right[WarpColumns][2];
+            uint left[Rows][4], right[Columns][2];
             UNROLL
-            for (int i = 0; i < WarpRows; i++) A::template fragment<false>(left[i], a, warp_row() * 64 + i * 16, depth);
+            for (int i = 0; i < Rows; i++) A::template fragment<false>(left[i], a, warp_row() * 64 + i * 16, depth);
             UNROLL
-            for (int j = 0; j < WarpColumns; j += 2) {
+            for (int j = 0; j < Columns; j += 2) {
                 uint two[4];
                 B::template fragment<true>(two, b, warp_column() * 32 + j * 8, depth);
                 right[j][0] = two[0], right[j][1] = two[1], right[j + 1][0] = two[2], right[j + 1][1] = two[3];
