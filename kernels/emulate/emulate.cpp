@@ -68,6 +68,7 @@ static void run_block(Block& b, char* stacks)
     memset(b.shared + b.launch.SharedBytes, Guard, GuardBytes);
     b.live = b.launch.Threads;
     b.idle = 0;
+    b.arrivals.clear();
     for (int t = 0; t < b.launch.Threads; t++) {
         Fiber& fiber = b.fibers[t];
         fiber.done = false;
@@ -91,7 +92,10 @@ const char* run(const Launch& launch, int mostThreads, const std::function<void(
     b.launch = launch;
     b.fibers.resize(launch.Threads);
     b.warps.resize(launch.Threads / 32);
-    b.shared = (char*)aligned_alloc(256, (launch.SharedBytes + GuardBytes + 255) / 256 * 256);
+    b.warpgroups.resize((launch.Threads + 127) / 128);
+    // What the launch gets lies no better than kernels may expect.
+    b.base = (char*)aligned_alloc(1024, (128 + launch.SharedBytes + GuardBytes + 1023) / 1024 * 1024);
+    b.shared = b.base + 128;
     i64 stackBytes = (i64)launch.Threads * StackBytes;
     char* stacks = (char*)mmap(nullptr, stackBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     block = &b;
@@ -106,7 +110,7 @@ const char* run(const Launch& launch, int mostThreads, const std::function<void(
     }
     if (b.error.empty() && b.conflicts > 0) b.error = std::to_string(b.conflicts) + " bank conflicts in load_matrices";
     munmap(stacks, stackBytes);
-    free(b.shared);
+    free(b.base);
     block = nullptr;
     error = b.error;
     return error.empty() ? nullptr : error.c_str();

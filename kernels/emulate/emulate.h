@@ -10,6 +10,7 @@
 #include <functional>
 #include <string>
 #include <ucontext.h>
+#include <unordered_map>
 #include <vector>
 
 namespace emulate {
@@ -22,6 +23,27 @@ struct Copy { void* to; const void* from; int bytes; };
 // Where `count` threads wait for each other; the last to come acts for all.
 struct Meeting { int arrived = 0; unsigned turn = 0; const char* what = nullptr; void* brought[1024]; };
 
+// Where one waits for bytes to arrive (mbarrier): phases end when all have announced their bytes and these are there.
+struct Arrivals {
+    int count, pending = count;
+    unsigned phase = 0;
+    i64 expected = 0, brought = 0;
+    std::vector<std::function<void()>> copies;
+
+    Arrivals(int count = 0) : count(count) {}
+    void expect(int bytes) { pending--, expected += bytes; }
+    void add(int bytes, std::function<void()> copy) { brought += bytes, copies.push_back(std::move(copy)); }
+    // Whether the phase of that parity is over; the first to ask after all is announced makes the copies happen.
+    bool passed(int parity)
+    {
+        if ((int)(phase & 1) != parity) return true;
+        if (pending > 0 || expected != brought) return false;
+        for (auto& copy : copies) copy();
+        *this = [&] { Arrivals next(count); next.phase = phase + 1; return next; }();
+        return true;
+    }
+};
+
 struct Fiber {
     ucontext_t context;
     bool done;
@@ -32,9 +54,10 @@ struct Block {
     Launch launch;
     int x, y, z, thread, live, idle;         // idle: switches since anything happened
     std::vector<Fiber> fibers;
-    std::vector<Meeting> warps;
+    std::vector<Meeting> warps, warpgroups;
+    std::unordered_map<const void*, Arrivals> arrivals;
     Meeting all;
-    char* shared;
+    char *base, *shared;                     // base is where shared addresses count from
     ucontext_t outside;
     std::string error;
     i64 conflicts = 0;                       // extra shared-memory cycles of load_matrices

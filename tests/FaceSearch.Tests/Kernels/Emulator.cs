@@ -33,6 +33,15 @@ static unsafe class Emulator
         if (error != null) Assert.Fail($"{launch.Kernel}: {Marshal.PtrToStringUTF8((nint)error)}");
     }
 
+    /// <summary>A tensor map as kernels/emulate/hopper.h reads it.</summary>
+    public static Global<ulong> TensorMap(TensorMapPlan plan)
+    {
+        var map = new Global<ulong>(16);
+        ReadOnlySpan<ulong> words = [(ulong)plan.Address, (ulong)plan.PitchBytes, (ulong)plan.Width, (ulong)plan.Height];
+        words.CopyTo(map.Values);
+        return map;
+    }
+
     static string ThisFile([CallerFilePath] string path = "") => path;
 }
 

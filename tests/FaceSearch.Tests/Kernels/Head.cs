@@ -2,10 +2,14 @@ using FaceSearch.Tensors;
 
 namespace FaceSearch.Tests.Kernels;
 
+/// <summary>In what form a head's kernels take the centres.</summary>
+enum Centres { Bf16, Floats, TensorMaps }
+
 /// <summary>A margin head on emulated kernels, launched in the order that <see cref="CudaKernels"/> describes.</summary>
-sealed class Head(int batch, int dimension, int classes, Margin margin, int[] labels, bool floatCentres, bool backwards) : IDisposable
+sealed class Head(int batch, int dimension, int classes, Margin margin, int[] labels, Centres form, bool backwards) : IDisposable
 {
     readonly int pitch = (dimension + 7) / 8 * 8, parts = CudaKernels.MarginParts(dimension);
+    readonly bool floatCentres = form == Centres.Floats, hopper = form == Centres.TensorMaps;
     readonly List<IDisposable> owned = [];
 
     public float Loss { get; private set; }
@@ -23,6 +27,13 @@ sealed class Head(int batch, int dimension, int classes, Margin margin, int[] la
         var memory = New<T>(values.Length);
         values.CopyTo(memory.Values);
         return memory;
+    }
+
+    nint Map(nint address, int rows)
+    {
+        var map = Emulator.TensorMap(new(address, pitch * 2, dimension, rows));
+        owned.Add(map);
+        return map.Address;
     }
 
     public (Global<ushort> Rows, Global<float> Squares) Pack(Global<float> from, int rows, nint index = 0)
@@ -47,13 +58,13 @@ sealed class Head(int batch, int dimension, int classes, Margin margin, int[] la
         int counted = Math.Max(1, labels.Count(label => label >= 0)), tiles = CudaKernels.MarginPartials(classes);
         var tile = new MarginTileArgument
         {
-            Unit = x.Address, Centres = centres, Squares = squares.Address, Labels = labelled.Address, PitchUnit = pitch, PitchCentres = centrePitch, PitchSquares = classes,
+            Unit = hopper ? Map(x.Address, batch) : x.Address, Centres = hopper ? Map(centres, classes) : centres, Squares = squares.Address, Labels = labelled.Address, PitchUnit = pitch, PitchCentres = centrePitch, PitchSquares = classes,
             Batch = batch, Dimension = dimension, Classes = classes, Parts = parts, FalseScale = margin.FalseScale,
         };
         Global<float> cosines = New<float>(batch), falseLogSums = New<float>(batch), losses = New<float>(batch), loss = New<float>(1), partials = New<float>(2L * tiles * batch), rows = New<float>(3 * batch);
         cosines.Values.Clear();
         var forward = new MarginForwardArguments { Tile = tile, Partials = partials.Address, Cosines = cosines.Address };
-        Emulator.Run(CudaKernels.MarginForward(forward, floatCentres), forward, backwards);
+        Emulator.Run(hopper ? CudaKernels.MarginForwardHopper(forward) : CudaKernels.MarginForward(forward, floatCentres), forward, backwards);
         var ofRows = new MarginRowsArguments { Partials = partials.Address, Cosines = cosines.Address, Labels = labelled.Address, FalseLogSums = falseLogSums.Address, Losses = losses.Address, Margin = new(margin), Batch = batch, Tiles = tiles };
         Emulator.Run(CudaKernels.MarginRows(ofRows), ofRows, backwards);
         var ofLoss = new MarginLossArguments { Losses = losses.Address, Loss = loss.Address, Batch = batch, Counted = counted };
@@ -71,13 +82,14 @@ sealed class Head(int batch, int dimension, int classes, Margin margin, int[] la
             var gradients = New<ushort>((long)batch * some);
             tile.First = first;
             tile.Classes = Math.Min(some, classes - first);
-            tile.Centres = centres + (nint)(first * centrePitch * (floatCentres ? 4 : 2));
+            nint these = centres + (nint)(first * centrePitch * (floatCentres ? 4 : 2));
+            tile.Centres = hopper ? Map(these, tile.Classes) : these;
             tile.Squares = squares.Address + first * 4;
             var gradient = new MarginGradientArguments { Tile = tile, Rows = rows.Address, Cosines = cosines.Address, Gradients = gradients.Address, Along = along.Address, PitchGradients = some, PitchAlong = some };
-            Emulator.Run(CudaKernels.MarginGradient(gradient, floatCentres), gradient, backwards);
+            Emulator.Run(hopper ? CudaKernels.MarginGradientHopper(gradient) : CudaKernels.MarginGradient(gradient, floatCentres), gradient, backwards);
             var product = new MatMulArguments
             {
-                A = gradients.Address, B = tile.Centres, C = dUnitSlices.Address, PitchA = some, PitchB = centrePitch, PitchC = dimension, SliceC = (long)batch * dimension,
+                A = gradients.Address, B = these, C = dUnitSlices.Address, PitchA = some, PitchB = centrePitch, PitchC = dimension, SliceC = (long)batch * dimension,
                 Rows = batch, Columns = dimension, Depth = tile.Classes, SliceDepth = CudaKernels.SliceDepth(tile.Classes, slices), Alpha = 1, Add = 1,
             };
             Emulator.Run(floatCentres ? CudaKernels.MatMulFromFloats(product) : CudaKernels.MatMul(product, false, false, false), product, backwards);

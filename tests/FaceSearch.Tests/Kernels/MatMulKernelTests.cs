@@ -19,26 +19,35 @@ public class MatMulKernelTests
                 Check(Sizes[n], transposeA, transposeB, toBf16, aligned, slices: toBf16 ? 1 : 1 + n % 3, add: n % 2 == 1);
     }
 
+    [Theory, InlineData(false), InlineData(true)]
+    public void HopperMatchesDoublePrecision(bool toBf16)
+    {
+        for (int n = 0; n < Sizes.Length; n++) Check(Sizes[n], false, true, toBf16, aligned: true, slices: toBf16 ? 1 : 1 + n % 2, add: n % 2 == 1, hopper: true);
+        // More steps than stages: the ring goes round.
+        Check((5, 130, 600), false, true, toBf16, aligned: true, slices: 1, add: false, hopper: true);
+    }
+
     /// Of products summed in fp32, 16 at a time: half a unit in the last place for each of up to 2⁵ sums would be 2⁻¹⁹; roundings are not all alike.
     const double Fp32Sum = 1.0 / (1 << 21);
 
-    static void Check((int Rows, int Columns, int Depth) size, bool transposeA, bool transposeB, bool toBf16, bool aligned, int slices, bool add)
+    static void Check((int Rows, int Columns, int Depth) size, bool transposeA, bool transposeB, bool toBf16, bool aligned, int slices, bool add, bool hopper = false)
     {
         var (rows, columns, depth) = size;
         float[] a = Bf16.Normal(rows * depth, 0), b = Bf16.Normal(depth * columns, 1), before = Bf16.Normal(rows * columns, 2);
         int lineA = transposeA ? rows : depth, lineB = transposeB ? depth : columns, pitchA = Pitch(lineA, aligned), pitchB = Pitch(lineB, aligned), pitchC = columns + 3;
         using var inA = Bf16.Pitched(Lines(a, rows, depth, transposeA), lineA, pitchA, aligned ? 0 : 1);
         using var inB = Bf16.Pitched(Lines(b, depth, columns, transposeB), lineB, pitchB);
-        int sliceDepth = CudaKernels.SliceDepth(depth, slices), used = (depth + sliceDepth - 1) / sliceDepth;
+        int sliceDepth = CudaKernels.SliceDepth(depth, slices) * (hopper ? 2 : 1), used = (depth + sliceDepth - 1) / sliceDepth;
         long slice = rows * pitchC;
+        using Global<ulong> mapA = Emulator.TensorMap(new(inA.Address, pitchA * 2, lineA, rows)), mapB = Emulator.TensorMap(new(inB.Address, pitchB * 2, lineB, columns));
         using var bytes = new Global<byte>(slice * used * (toBf16 ? 2 : 4));
         Store(bytes, before, columns, pitchC, toBf16);
         var args = new MatMulArguments
         {
-            A = inA.Address, B = inB.Address, C = bytes.Address, PitchA = pitchA, PitchB = pitchB, PitchC = pitchC, SliceC = slice,
+            A = hopper ? mapA.Address : inA.Address, B = hopper ? mapB.Address : inB.Address, C = bytes.Address, PitchA = pitchA, PitchB = pitchB, PitchC = pitchC, SliceC = slice,
             Rows = rows, Columns = columns, Depth = depth, SliceDepth = sliceDepth, Alpha = 0.5f, Add = add && used == 1 ? 1 : 0,
         };
-        Emulator.Run(CudaKernels.MatMul(args, transposeA, transposeB, toBf16), args);
+        Emulator.Run(hopper ? CudaKernels.MatMulHopper(args, toBf16) : CudaKernels.MatMul(args, transposeA, transposeB, toBf16), args);
         for (int i = 0; i < rows; i++)
             for (int j = 0; j < columns; j++)
             {

@@ -87,7 +87,7 @@ public class PartialFcKernelTests
         using Global<int> index = new(drawn);
         using Global<float> masters = new(centres), velocities = new(new float[centres.Length]);
         using Global<float> some = new([.. drawn.SelectMany(c => centres[(c * dimension)..((c + 1) * dimension)])]), someVelocities = new(new float[total * dimension]);
-        using Head partial = new(batch, dimension, total, margin, local, false, false), whole = new(batch, dimension, total, margin, local, false, false);
+        using Head partial = new(batch, dimension, total, margin, local, Centres.Bf16, false), whole = new(batch, dimension, total, margin, local, Centres.Bf16, false);
         partial.Step(unit, masters, velocities, rule, 128, index.Address);
         whole.Step(unit, some, someVelocities, rule, 128);
         Assert.Equal(whole.Loss, partial.Loss);

@@ -40,17 +40,23 @@ public partial class PtxTests
         Assert.Equal(written.Order(), kernels.Keys.Order());
     }
 
-    /// Kernels of matrix products: 16 products of fragments in each half step, fed by asynchronous copies and ldmatrix.
+    /// Products: of 16 fragments in each half step fed by ldmatrix, or of 16 of the depth in each quarter of a step that a tensor map brought.
     [Theory, MemberData(nameof(Compiled))]
     public void TensorCoresDoTheProducts(string source)
     {
         foreach (var (name, text) in Kernels(Ptx(source)))
         {
-            int products = Regex.Count(text, @"mma\.sync\.aligned\.m16n8k16\.row\.col\.f32\.bf16\.bf16\.f32");
-            Assert.Equal(UsesTensorCores(name) ? 32 : 0, products);
-            if (products > 0) Assert.Matches(@"ldmatrix\.sync\.aligned\.m8n8\.x4", text);
+            bool hopper = name.EndsWith("_hopper", StringComparison.Ordinal), products = UsesTensorCores(name);
+            Assert.Equal(products && !hopper ? 32 : 0, Regex.Count(text, @"mma\.sync\.aligned\.m16n8k16\.row\.col\.f32\.bf16\.bf16\.f32"));
+            Assert.Equal(products && hopper ? 4 : 0, Regex.Count(text, @"wgmma\.mma_async\.sync\.aligned\.m64n128k16\.f32\.bf16\.bf16"));
+            if (products) Assert.Matches(hopper ? @"cp\.async\.bulk\.tensor\.2d\.shared::cluster\.global\.mbarrier::complete_tx::bytes" : @"ldmatrix\.sync\.aligned\.m8n8\.x4", text);
         }
     }
+
+    /// Sums that the tensor cores are still adding to must not be moved: between a fence and its wait there are only addresses.
+    [Theory, MemberData(nameof(Compiled))]
+    public void NothingTouchesSumsInFlight(string source) =>
+        Assert.All(Regex.Matches(Ptx(source), @"wgmma\.fence(?:.|\n)*?wgmma\.wait_group").Select(m => m.Value), text => Assert.DoesNotMatch(@"\b(mov|selp|add|mul|fma)[.\w]*\.f32|\bmov\.b32", text));
 
     static bool UsesTensorCores(string kernel) => kernel.StartsWith("matmul_", StringComparison.Ordinal) || kernel.StartsWith("margin_forward", StringComparison.Ordinal)
         || kernel.StartsWith("margin_gradient", StringComparison.Ordinal) || kernel == "margin_centres" || kernel.StartsWith("conv2d_", StringComparison.Ordinal) && kernel != "conv2d_moments";
