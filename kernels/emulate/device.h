@@ -28,7 +28,9 @@ inline void copy_async(void* to, const void* from, int bytes)
     emulate::check_aligned(to, 16, "copy_async to");
     emulate::check_aligned(from, 16, "copy_async from");
     emulate::check_shared(to, 16, "copy_async");
-    emulate::block->fibers[thread_index()].copies.back().push_back({to, from, bytes});
+    auto& group = emulate::block->fibers[thread_index()].copies.back();
+    group.push_back({to, from, bytes});
+    if (emulate::block->launch.Eager) emulate::complete(group);
 }
 inline void copy_commit() { emulate::block->fibers[thread_index()].copies.emplace_back(); }
 template <int pending> void copy_wait()

@@ -19,14 +19,16 @@ static constexpr unsigned char Guard = 0xA5;
     abort();
 }
 
-// On to the next fiber in turn.
 void yield()
 {
     Block& b = *block;
-    if (++b.idle > 2 * b.launch.Threads + 2) fail(std::string("threads wait for ever") + (b.all.arrived > 0 ? " at a barrier" : " in a warp instruction"));
-    int from = b.thread, next = from;
-    do next = (next + (b.launch.Backwards ? b.launch.Threads - 1 : 1)) % b.launch.Threads;
-    while (b.fibers[next].done && next != from);
+    int from = b.thread, count = b.launch.Threads, next;
+    for (int i = 1;; i++) {
+        if (i > count) fail(std::string("threads wait for ever") + (b.all.arrived > 0 ? ", some at a barrier" : ""));
+        next = b.launch.Eager ? i - 1 : (from + (b.launch.Backwards ? count - i : i)) % count;
+        Fiber& fiber = b.fibers[next];
+        if (!fiber.done && (!fiber.ready || fiber.ready(fiber.with))) break;
+    }
     if (next == from) return;
     b.thread = next;
     swapcontext(&b.fibers[from].context, &b.fibers[next].context);
@@ -56,7 +58,6 @@ static void enter()
     for (auto& group : fiber.copies)
         if (!group.empty()) fail("a thread ends with copies that nobody waited for");
     fiber.done = true;
-    b.idle = 0;
     if (--b.live == 0) setcontext(&b.outside);
     yield();
     abort();
@@ -67,11 +68,11 @@ static void run_block(Block& b, char* stacks)
     memset(b.shared, 0xFF, b.launch.SharedBytes);
     memset(b.shared + b.launch.SharedBytes, Guard, GuardBytes);
     b.live = b.launch.Threads;
-    b.idle = 0;
     b.arrivals.clear();
     for (int t = 0; t < b.launch.Threads; t++) {
         Fiber& fiber = b.fibers[t];
         fiber.done = false;
+        fiber.ready = nullptr;
         fiber.copies.assign(1, {});
         getcontext(&fiber.context);
         fiber.context.uc_stack = {stacks + (i64)t * StackBytes, 0, StackBytes};

@@ -1,7 +1,8 @@
 // A block of a kernel on a CPU: its threads are fibers of one operating-system thread, switched only where CUDA threads
 // meet (barriers, warp instructions), so a run is deterministic, and running the fibers in the opposite order must not
-// change a bit: that finds missing barriers. Shared memory starts as NaN and ends in a guard; asynchronous copies happen as
-// late as they may; warp instructions check that all lanes execute the same one, addresses that they are aligned.
+// change a bit: that finds missing barriers. Shared memory starts as NaN and ends in a guard. Asynchronous copies happen as late as
+// they may, which finds missing waits; or (Eager) at once, the first threads running ahead of the others as far as they
+// can, which finds places overwritten too early. Warp instructions check that all lanes execute the same one, addresses that they are aligned.
 // What it cannot see: the hardware's own rounding in tensor cores, memory order within a warp, speed.
 #pragma once
 #include <cstdio>
@@ -16,7 +17,7 @@
 namespace emulate {
 
 // Twin of Emulator.Launch in tests/FaceSearch.Tests/Kernels/Emulator.cs.
-struct Launch { int GridX, GridY, GridZ, Threads, SharedBytes, Backwards; };
+struct Launch { int GridX, GridY, GridZ, Threads, SharedBytes, Backwards, Eager; };
 
 struct Copy { void* to; const void* from; int bytes; };
 
@@ -47,12 +48,14 @@ struct Arrivals {
 struct Fiber {
     ucontext_t context;
     bool done;
+    bool (*ready)(void*);                    // null: it may go on; else asked with `with`
+    void* with;
     std::vector<std::vector<Copy>> copies;   // committed groups, oldest first, and the open one
 };
 
 struct Block {
     Launch launch;
-    int x, y, z, thread, live, idle;         // idle: switches since anything happened
+    int x, y, z, thread, live;
     std::vector<Fiber> fibers;
     std::vector<Meeting> warps, warpgroups;
     std::unordered_map<const void*, Arrivals> arrivals;
@@ -66,9 +69,19 @@ struct Block {
 extern thread_local Block* block;
 
 [[noreturn]] void fail(const std::string& why);
-void yield();
+void yield();                                // on to a fiber that is ready
 void complete(std::vector<Copy>& group);
 const char* run(const Launch& launch, int mostThreads, const std::function<void()>& kernel);
+
+template <class F> void wait_until(F ready)
+{
+    if (ready()) return;
+    Fiber& fiber = block->fibers[block->thread];
+    fiber.with = &ready;
+    fiber.ready = [](void* with) { return (*(F*)with)(); };
+    yield();
+    fiber.ready = nullptr;
+}
 
 template <class F> void meet(Meeting& meeting, int count, int place, const char* what, void* mine, F act)
 {
@@ -77,13 +90,12 @@ template <class F> void meet(Meeting& meeting, int count, int place, const char*
     meeting.brought[place] = mine;
     if (++meeting.arrived < count) {
         unsigned turn = meeting.turn;
-        while (meeting.turn == turn) yield();
+        wait_until([&] { return meeting.turn != turn; });
         return;
     }
     act(meeting.brought);
     meeting.arrived = 0;
     meeting.turn++;
-    block->idle = 0;
 }
 
 // All 32 lanes of this warp; act gets what each brought.

@@ -1,5 +1,5 @@
 // hopper.h's instructions on a CPU. A tensor map is {address, bytes between rows, width, height}; tiles arrive when somebody
-// waits for them, products happen when they are waited for: as late as they may, so that a stage refilled too early shows.
+// waits for them (Eager: at once), products when they are waited for.
 #pragma once
 #include "emulate.h"
 
@@ -47,12 +47,15 @@ inline void load_tile(void* to, const TensorMap* map, int x, int y, u64* at)
     emulate::check_aligned((void*)map->Words[0], 16, "load_tile from");
     emulate::check_aligned((void*)map->Words[1], 16, "load_tile between rows");
     emulate::check_shared(to, HopperTileBytes, "load_tile");
-    emulate::block->arrivals.at(at).add(HopperTileBytes, [=] { emulate::arrive({(char*)to, map, x, y}); });
+    emulate::Tile tile{(char*)to, map, x, y};
+    bool eager = emulate::block->launch.Eager;
+    if (eager) emulate::arrive(tile);
+    emulate::block->arrivals.at(at).add(HopperTileBytes, [=] { if (!eager) emulate::arrive(tile); });
 }
 
 inline void arrivals_wait(u64* at, int parity)
 {
-    while (!emulate::block->arrivals.at(at).passed(parity)) emulate::yield();
+    emulate::wait_until([&] { return emulate::block->arrivals.at(at).passed(parity); });
 }
 
 inline std::vector<emulate::Product>& products()

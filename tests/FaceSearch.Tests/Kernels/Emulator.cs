@@ -5,14 +5,18 @@ using Xunit;
 
 namespace FaceSearch.Tests.Kernels;
 
+/// <summary>What a kernel's result must not depend on: which block and thread comes first, and whether asynchronous copies happen late or at once (Eager).</summary>
+enum Order { Forwards, Backwards, Eager }
+
 /// <summary>Runs the CUDA kernels of kernels/*.cu on the CPU (kernels/emulate), by the launches that the product makes.</summary>
 static unsafe class Emulator
 {
     /// Twin of emulate::Launch in kernels/emulate/emulate.h.
     [StructLayout(LayoutKind.Sequential)]
-    readonly struct Launch(CudaLaunch launch, bool backwards)
+    readonly struct Launch(CudaLaunch launch, Order order)
     {
-        readonly int gridX = launch.GridX, gridY = launch.GridY, gridZ = launch.GridZ, threads = launch.Threads, sharedBytes = launch.SharedBytes, backwards = backwards ? 1 : 0;
+        readonly int gridX = launch.GridX, gridY = launch.GridY, gridZ = launch.GridZ, threads = launch.Threads, sharedBytes = launch.SharedBytes;
+        readonly int backwards = order == Order.Backwards ? 1 : 0, eager = order == Order.Eager ? 1 : 0;
     }
 
     public static readonly string Folder = Path.GetFullPath(Path.Combine(Path.GetDirectoryName(ThisFile())!, "../../../kernels"));
@@ -22,12 +26,12 @@ static unsafe class Emulator
     /// <summary>Skips the test where the kernels were not compiled for the CPU.</summary>
     public static void SkipUnlessBuilt() => Assert.SkipUnless(Library != 0, "kernels/obj/libkernels.so is missing: kernels/compile.sh emulate makes it where g++ is");
 
-    /// <summary>Runs a kernel; its blocks and threads in the opposite order where asked. Fails on what a GPU would not forgive.</summary>
-    public static void Run<T>(CudaLaunch launch, in T arguments, bool backwards = false) where T : unmanaged
+    /// <summary>Runs a kernel. Fails on what a GPU would not forgive.</summary>
+    public static void Run<T>(CudaLaunch launch, in T arguments, Order order = Order.Forwards) where T : unmanaged
     {
         SkipUnlessBuilt();
         var kernel = (delegate* unmanaged<Launch*, void*, int, byte*>)NativeLibrary.GetExport(Library, launch.Kernel);
-        var how = new Launch(launch, backwards);
+        var how = new Launch(launch, order);
         T copy = arguments;
         byte* error = kernel(&how, &copy, sizeof(T));
         if (error != null) Assert.Fail($"{launch.Kernel}: {Marshal.PtrToStringUTF8((nint)error)}");

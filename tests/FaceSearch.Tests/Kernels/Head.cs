@@ -6,7 +6,7 @@ namespace FaceSearch.Tests.Kernels;
 enum Centres { Bf16, Floats, TensorMaps }
 
 /// <summary>A margin head on emulated kernels, launched in the order that <see cref="CudaKernels"/> describes.</summary>
-sealed class Head(int batch, int dimension, int classes, Margin margin, int[] labels, Centres form, bool backwards) : IDisposable
+sealed class Head(int batch, int dimension, int classes, Margin margin, int[] labels, Centres form, Order order) : IDisposable
 {
     readonly int pitch = (dimension + 7) / 8 * 8, parts = CudaKernels.MarginParts(dimension);
     readonly bool floatCentres = form == Centres.Floats, hopper = form == Centres.TensorMaps;
@@ -40,7 +40,7 @@ sealed class Head(int batch, int dimension, int classes, Margin margin, int[] la
     {
         var (packed, squares) = (New<ushort>((long)rows * pitch), New<float>((long)parts * rows));
         var args = new PackRowsArguments { From = from.Address, Index = index, To = packed.Address, Squares = squares.Address, PitchFrom = dimension, PitchTo = pitch, PitchSquares = rows, Rows = rows, Columns = dimension };
-        Emulator.Run(CudaKernels.PackRows(args), args, backwards);
+        Emulator.Run(CudaKernels.PackRows(args), args, order);
         return (packed, squares);
     }
 
@@ -64,15 +64,15 @@ sealed class Head(int batch, int dimension, int classes, Margin margin, int[] la
         Global<float> cosines = New<float>(batch), falseLogSums = New<float>(batch), losses = New<float>(batch), loss = New<float>(1), partials = New<float>(2L * tiles * batch), rows = New<float>(3 * batch);
         cosines.Values.Clear();
         var forward = new MarginForwardArguments { Tile = tile, Partials = partials.Address, Cosines = cosines.Address };
-        Emulator.Run(hopper ? CudaKernels.MarginForwardHopper(forward) : CudaKernels.MarginForward(forward, floatCentres), forward, backwards);
+        Emulator.Run(hopper ? CudaKernels.MarginForwardHopper(forward) : CudaKernels.MarginForward(forward, floatCentres), forward, order);
         var ofRows = new MarginRowsArguments { Partials = partials.Address, Cosines = cosines.Address, Labels = labelled.Address, FalseLogSums = falseLogSums.Address, Losses = losses.Address, Margin = new(margin), Batch = batch, Tiles = tiles };
-        Emulator.Run(CudaKernels.MarginRows(ofRows), ofRows, backwards);
+        Emulator.Run(CudaKernels.MarginRows(ofRows), ofRows, order);
         var ofLoss = new MarginLossArguments { Losses = losses.Address, Loss = loss.Address, Batch = batch, Counted = counted };
-        Emulator.Run(CudaKernels.MarginLoss(ofLoss), ofLoss, backwards);
+        Emulator.Run(CudaKernels.MarginLoss(ofLoss), ofLoss, order);
         Loss = loss.Values[0];
 
         var prepare = new MarginPrepareArguments { Cosines = cosines.Address, FalseLogSums = falseLogSums.Address, Labels = labelled.Address, LossGradient = New<float>([1]).Address, Rows = rows.Address, Margin = new(margin), Batch = batch, Counted = counted };
-        Emulator.Run(CudaKernels.MarginPrepare(prepare), prepare, backwards);
+        Emulator.Run(CudaKernels.MarginPrepare(prepare), prepare, order);
         const int slices = 2;
         Global<float> dUnitSlices = New<float>((long)slices * batch * dimension), dUnit = New<float>((long)batch * dimension), along = New<float>((long)CudaKernels.MarginParts(batch) * some), newSquares = New<float>((long)parts * classes);
         Global<float> dCentres = New<float>((long)classes * dimension);
@@ -86,13 +86,13 @@ sealed class Head(int batch, int dimension, int classes, Margin margin, int[] la
             tile.Centres = hopper ? Map(these, tile.Classes) : these;
             tile.Squares = squares.Address + first * 4;
             var gradient = new MarginGradientArguments { Tile = tile, Rows = rows.Address, Cosines = cosines.Address, Gradients = gradients.Address, Along = along.Address, PitchGradients = some, PitchAlong = some };
-            Emulator.Run(hopper ? CudaKernels.MarginGradientHopper(gradient) : CudaKernels.MarginGradient(gradient, floatCentres), gradient, backwards);
+            Emulator.Run(hopper ? CudaKernels.MarginGradientHopper(gradient) : CudaKernels.MarginGradient(gradient, floatCentres), gradient, order);
             var product = new MatMulArguments
             {
                 A = gradients.Address, B = these, C = dUnitSlices.Address, PitchA = some, PitchB = centrePitch, PitchC = dimension, SliceC = (long)batch * dimension,
                 Rows = batch, Columns = dimension, Depth = tile.Classes, SliceDepth = CudaKernels.SliceDepth(tile.Classes, slices), Alpha = 1, Add = 1,
             };
-            Emulator.Run(floatCentres ? CudaKernels.MatMulFromFloats(product) : CudaKernels.MatMul(product, false, false, false), product, backwards);
+            Emulator.Run(floatCentres ? CudaKernels.MatMulFromFloats(product) : CudaKernels.MatMul(product, false, false, false), product, order);
             var move = new MarginCentresArguments
             {
                 Gradients = gradients.Address, Unit = x.Address, Along = along.Address, Squares = tile.Squares, Index = index == 0 ? 0 : index + first * 4,
@@ -102,10 +102,10 @@ sealed class Head(int batch, int dimension, int classes, Margin margin, int[] la
                 Batch = batch, Dimension = dimension, Classes = tile.Classes, Parts = parts, AlongTiles = CudaKernels.MarginParts(batch),
                 Rate = rule?.Rate ?? 0, Momentum = rule?.Momentum ?? 0, WeightDecay = rule?.WeightDecay ?? 0, Nesterov = rule is { Nesterov: true } ? 1 : 0,
             };
-            Emulator.Run(CudaKernels.MarginCentres(move), move, backwards);
+            Emulator.Run(CudaKernels.MarginCentres(move), move, order);
         }
         var sum = new SumSlicesArguments { Slices = dUnitSlices.Address, To = dUnit.Address, Count = (long)batch * dimension, Number = slices };
-        Emulator.Run(CudaKernels.SumSlices(sum), sum, backwards);
+        Emulator.Run(CudaKernels.SumSlices(sum), sum, order);
         UnitGradient = dUnit.Values.ToArray();
         (Copy, NewSquares) = (copy, newSquares);
         return dCentres.Values.ToArray();

@@ -102,7 +102,7 @@ sealed class ConvolutionCase(Shape x, Shape weight, Sliding sliding, bool normal
 
     delegate void Reference3(Reference device, Tensor x, Tensor weight, Tensor y);
 
-    public void Check(bool backwards = false)
+    public void Check(Order order = Order.Forwards)
     {
         float[] inX = Bf16.Normal((int)x.Count, 0), inW = Bf16.Normal((int)weight.Count, 1, 0.2), inDy = Bf16.Normal((int)y.Count, 2);
         using var loading = normalise ? new Loading(x, withSlope, withResidual) : null;
@@ -123,11 +123,11 @@ sealed class ConvolutionCase(Shape x, Shape weight, Sliding sliding, bool normal
                 X = Maps.Argument(x, mapX), On = loading?.Argument ?? default, Weight = memoryW.Address, Dy = mapDy.Address, Y = outY.Address, Moments = moments.Address, OutHeight = y.Height, OutWidth = y.Width,
                 KernelHeight = weight[2], KernelWidth = weight[3], Stride = sliding.Stride, Padding = sliding.Padding, SliceOutputs = slice,
             };
-            Emulator.Run(CudaKernels.DepthwiseForward(args), args, backwards);
+            Emulator.Run(CudaKernels.DepthwiseForward(args), args, order);
             args.Y = slicesW.Address;
-            Emulator.Run(CudaKernels.DepthwiseWeight(args), args, backwards);
+            Emulator.Run(CudaKernels.DepthwiseWeight(args), args, order);
             args = args with { X = Maps.Argument(y, mapDy), Y = outDx.Address, OutHeight = x.Height, OutWidth = x.Width, On = default };
-            Emulator.Run(CudaKernels.DepthwiseData(args), args, backwards);
+            Emulator.Run(CudaKernels.DepthwiseData(args), args, order);
         }
         else
         {
@@ -136,20 +136,20 @@ sealed class ConvolutionCase(Shape x, Shape weight, Sliding sliding, bool normal
                 X = Maps.Argument(x, mapX), On = loading?.Argument ?? default, Weight = memoryW.Address, Dy = mapDy.Address, Y = outY.Address, Moments = moments.Address, OutHeight = y.Height, OutWidth = y.Width, PitchY = pitchY, K = weight[0],
                 KernelHeight = weight[2], KernelWidth = weight[3], Stride = sliding.Stride, Padding = sliding.Padding, SliceOutputs = slice,
             };
-            Emulator.Run(CudaKernels.Conv2dForward(args), args, backwards);
+            Emulator.Run(CudaKernels.Conv2dForward(args), args, order);
             args.Y = slicesW.Address;
-            Emulator.Run(CudaKernels.Conv2dWeight(args), args, backwards);
+            Emulator.Run(CudaKernels.Conv2dWeight(args), args, order);
             args = args with { X = Maps.Argument(y, mapDy), Y = outDx.Address, OutHeight = x.Height, OutWidth = x.Width, PitchY = pitchX, On = default };
-            Emulator.Run(CudaKernels.Conv2dData(args), args, backwards);
+            Emulator.Run(CudaKernels.Conv2dData(args), args, order);
         }
         var sum = new SumSlicesArguments { Slices = slicesW.Address, To = dw.Address, Count = dw.Count, Number = slices };
-        Emulator.Run(CudaKernels.SumSlices(sum), sum, backwards);
+        Emulator.Run(CudaKernels.SumSlices(sum), sum, order);
         var joint = new Conv2dMomentsArguments { Tiles = moments.Address, Moments = meanAndVariance.Address, Outputs = outputs, Pitch = pitchY, Channels = y.Channels, TileOutputs = CudaKernels.TileSide };
-        Emulator.Run(CudaKernels.Conv2dMoments(joint), joint, backwards);
+        Emulator.Run(CudaKernels.Conv2dMoments(joint), joint, order);
 
         float[] resultY = Maps.FromNhwc(y, outY.Values), resultDx = Maps.FromNhwc(x, outDx.Values), resultDw = [.. Enumerable.Range(0, inW.Length).Select(i => dw.Values[At(i)])];
         Results = [.. resultY, .. resultDx, .. resultDw, .. meanAndVariance.Values];
-        if (backwards) return;
+        if (order != Order.Forwards) return;
         Compare("y", y, resultY, true, loaded, inW, (device, a, b, c) => device.Conv2d(a, b, c, sliding, null), x, weight);
         Compare("dx", x, resultDx, true, inDy, inW, (device, a, b, c) => device.Conv2dData(a, b, c, sliding), y, weight);
         Compare("dweight", weight, resultDw, false, loaded, inDy, (device, a, b, c) => device.Conv2dWeight(a, b, c, sliding), x, y);

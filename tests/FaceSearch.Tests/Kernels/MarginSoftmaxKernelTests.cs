@@ -25,7 +25,7 @@ public class MarginSoftmaxKernelTests
         {
             var (unit, centres, labels) = Inputs(batch, dimension, classes);
             var expected = new Truth(unit, centres, labels, margin, batch, dimension, classes);
-            using var head = new Head(batch, dimension, classes, margin, labels, Enum.Parse<Centres>(form), backwards: false);
+            using var head = new Head(batch, dimension, classes, margin, labels, Enum.Parse<Centres>(form), order: Order.Forwards);
             // What bf16 rounds to the centres: the rounding of masters is part of what is tested.
             using Global<float> masters = new([.. centres.Select(w => w * (1 + 1f / 2048))]);
             var dCentres = head.Step(unit, masters, null, null, some: 128);
@@ -45,7 +45,7 @@ public class MarginSoftmaxKernelTests
         var rule = Rules[which]!.Value;
         var (unit, centres, labels) = Inputs(batch, dimension, classes);
         float[] before = Bf16.Normal(centres.Length, 9);
-        using Head dense = new(batch, dimension, classes, Combined, labels, Centres.Bf16, false), moving = new(batch, dimension, classes, Combined, labels, Centres.Bf16, false);
+        using Head dense = new(batch, dimension, classes, Combined, labels, Centres.Bf16, Order.Forwards), moving = new(batch, dimension, classes, Combined, labels, Centres.Bf16, Order.Forwards);
         using Global<float> masters = new(centres), velocities = new(before);
         var gradient = dense.Step(unit, masters, null, null, 128);
         moving.Step(unit, masters, rule.Momentum == 0 ? null : velocities, rule, 128);
@@ -70,14 +70,14 @@ public class MarginSoftmaxKernelTests
     {
         const int batch = 140, dimension = 72, classes = 260;
         var (unit, centres, labels) = Inputs(batch, dimension, classes);
-        var runs = new[] { false, true }.Select(backwards =>
+        var runs = Enum.GetValues<Order>().Select(order =>
         {
             using Global<float> masters = new(centres), velocities = new(new float[centres.Length]);
-            using var head = new Head(batch, dimension, classes, Combined, labels, Enum.Parse<Centres>(form), backwards);
+            using var head = new Head(batch, dimension, classes, Combined, labels, Enum.Parse<Centres>(form), order);
             head.Step(unit, masters, velocities, Rules[1], 256);
             return (float[])[head.Loss, .. head.UnitGradient, .. masters.Values, .. velocities.Values, .. head.NewSquares!.Values];
         }).ToArray();
-        Assert.Equal(runs[0], runs[1]);
+        Assert.All(runs, run => Assert.Equal(runs[0], run));
     }
 
     [Fact]
@@ -85,7 +85,7 @@ public class MarginSoftmaxKernelTests
     {
         var (unit, centres, labels) = Inputs(4, 16, 20);
         centres[7 * 16 + 3] = float.PositiveInfinity;
-        using var head = new Head(4, 16, 20, Pure, labels, Centres.Bf16, false);
+        using var head = new Head(4, 16, 20, Pure, labels, Centres.Bf16, Order.Forwards);
         using Global<float> masters = new(centres);
         head.Step(unit, masters, null, null, 128);
         Assert.True(float.IsNaN(head.Loss));

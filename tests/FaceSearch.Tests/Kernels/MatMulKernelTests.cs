@@ -71,14 +71,30 @@ public class MatMulKernelTests
         const int rows = 140, columns = 136, depth = 200;
         using var a = Bf16.Pitched(Bf16.Normal(rows * depth, 0), transposeA ? rows : depth, transposeA ? 144 : depth);
         using var b = Bf16.Pitched(Bf16.Normal(columns * depth, 1), transposeB ? depth : columns, transposeB ? depth : columns);
-        var runs = new[] { false, true }.Select(backwards =>
+        var runs = Enum.GetValues<Order>().Select(order =>
         {
             using var c = new Global<byte>(rows * columns * (toBf16 ? 2 : 4));
             var args = new MatMulArguments { A = a.Address, B = b.Address, C = c.Address, PitchA = transposeA ? 144 : depth, PitchB = transposeB ? depth : columns, PitchC = columns, Rows = rows, Columns = columns, Depth = depth, SliceDepth = 224, Alpha = 1 };
-            Emulator.Run(CudaKernels.MatMul(args, transposeA, transposeB, toBf16), args, backwards);
+            Emulator.Run(CudaKernels.MatMul(args, transposeA, transposeB, toBf16), args, order);
             return c.Values.ToArray();
         }).ToArray();
-        Assert.Equal(runs[0], runs[1]);
+        Assert.All(runs, run => Assert.Equal(runs[0], run));
+    }
+
+    [Fact]
+    public void HopperIsTheSameInEveryOrder()
+    {
+        const int rows = 140, columns = 136, depth = 400;
+        using Global<ushort> a = Bf16.Pitched(Bf16.Normal(rows * depth, 0), depth, depth), b = Bf16.Pitched(Bf16.Normal(columns * depth, 1), depth, depth);
+        using Global<ulong> mapA = Emulator.TensorMap(new(a.Address, depth * 2, depth, rows)), mapB = Emulator.TensorMap(new(b.Address, depth * 2, depth, columns));
+        var runs = Enum.GetValues<Order>().Select(order =>
+        {
+            using var c = new Global<float>(rows * columns);
+            var args = new MatMulArguments { A = mapA.Address, B = mapB.Address, C = c.Address, PitchC = columns, Rows = rows, Columns = columns, Depth = depth, SliceDepth = 448, Alpha = 1 };
+            Emulator.Run(CudaKernels.MatMulHopper(args, false), args, order);
+            return c.Values.ToArray();
+        }).ToArray();
+        Assert.All(runs, run => Assert.Equal(runs[0], run));
     }
 
     [Theory, InlineData(1, 3, false), InlineData(1000, 5, true)]

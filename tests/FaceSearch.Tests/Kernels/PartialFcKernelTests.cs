@@ -6,7 +6,7 @@ namespace FaceSearch.Tests.Kernels;
 /// <summary>The draw of classes, and a head that trains on those drawn.</summary>
 public class PartialFcKernelTests
 {
-    static (int[] Drawn, int[] LocalLabels) Draw(int[] labels, int classes, int total, ulong seed, ulong step, int first = 0, bool backwards = false)
+    static (int[] Drawn, int[] LocalLabels) Draw(int[] labels, int classes, int total, ulong seed, ulong step, int first = 0, Order order = Order.Forwards)
     {
         using Global<int> labelled = new(labels), drawn = new(total), local = new(labels.Length), slots = new(labels.Length), marks = new(new int[CudaKernels.PartialMarks(classes)]), counts = new(CudaKernels.PartialCounts(total));
         var args = new PartialFcArguments
@@ -14,7 +14,7 @@ public class PartialFcKernelTests
             Labels = labelled.Address, Drawn = drawn.Address, LocalLabels = local.Address, Slots = slots.Address, Marks = marks.Address, Counts = counts.Address,
             Seed = seed, Step = step, First = first, Batch = labels.Length, Classes = classes, Total = total,
         };
-        foreach (var launch in CudaKernels.PartialFc(args)) Emulator.Run(launch, args, backwards);
+        foreach (var launch in CudaKernels.PartialFc(args)) Emulator.Run(launch, args, order);
         return (drawn.Values.ToArray(), local.Values.ToArray());
     }
 
@@ -38,7 +38,7 @@ public class PartialFcKernelTests
         int[] others = [.. Enumerable.Range(0, total).Select(n => Permuted(n, classes, Bf16.Seed, 3)).Except(positives)];
         Assert.Equal([.. positives, .. others.Take(total - positives.Length)], drawn);
 
-        Assert.Equal(drawn, Draw(labels, classes, total, Bf16.Seed, 3, first, backwards: true).Drawn);
+        Assert.Equal(drawn, Draw(labels, classes, total, Bf16.Seed, 3, first, order: Order.Backwards).Drawn);
         if (total < classes / 2) Assert.NotEqual(drawn, Draw(labels, classes, total, Bf16.Seed, 4, first).Drawn);
     }
 
@@ -87,7 +87,7 @@ public class PartialFcKernelTests
         using Global<int> index = new(drawn);
         using Global<float> masters = new(centres), velocities = new(new float[centres.Length]);
         using Global<float> some = new([.. drawn.SelectMany(c => centres[(c * dimension)..((c + 1) * dimension)])]), someVelocities = new(new float[total * dimension]);
-        using Head partial = new(batch, dimension, total, margin, local, Centres.Bf16, false), whole = new(batch, dimension, total, margin, local, Centres.Bf16, false);
+        using Head partial = new(batch, dimension, total, margin, local, Centres.Bf16, Order.Forwards), whole = new(batch, dimension, total, margin, local, Centres.Bf16, Order.Forwards);
         partial.Step(unit, masters, velocities, rule, 128, index.Address);
         whole.Step(unit, some, someVelocities, rule, 128);
         Assert.Equal(whole.Loss, partial.Loss);
