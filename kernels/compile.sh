@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Compiles every kernel of this folder: ./kernels/compile.sh install | ptx | emulate
+# Compiles every kernel of this folder: ./kernels/compile.sh install | ptx | emulate | check
 #   install   clang 19 by apt-get, where neither it nor nvcc is there, this is root and apt-get knows it; quietly
 #   ptx       obj/<name>.<target>.ptx and .ptx.gz, by clang 19 without a CUDA toolkit or else by nvcc; FaceSearch.Tensors embeds the latter
 #   emulate   obj/libkernels.so, the same sources for the CPU (emulate/) by g++, which the tests run
+#   check     where ptxas is: registers and shared memory of each kernel; fails on an error or a spill
 # What is newer than its sources stays. Without a compiler it says so and succeeds: tests that need its output are skipped.
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -60,8 +61,16 @@ case "${1:-}" in
             g++ -shared obj/*.o -o obj/libkernels.so.new && mv obj/libkernels.so.new obj/libkernels.so
         fi
         ;;
+    check)
+        command -v ptxas >/dev/null || { echo "kernels: no ptxas here (it comes with a CUDA toolkit)" >&2; exit 1; }
+        for ptx in obj/*.ptx; do
+            target=${ptx%.ptx}
+            ptxas -v -arch="${target##*.}" "$ptx" -o /dev/null 2>&1
+        done | awk '/Compiling entry/ { name = $0; gsub(/.*function .|. for.*/, "", name) } /spill stores/ { spills = $0 } /Used/ { sub(/.*Used/, "Used"); print name ": " $0; if (spills !~ / 0 bytes spill stores/) { print spills; bad = 1 } }
+                   /error|serialized/ { print; bad = 1 } END { exit bad }'
+        ;;
     *)
-        sed -n '2,6s/^# //p' "$(basename "$0")"
+        sed -n '2,7s/^# //p' "$(basename "$0")"
         exit 2
         ;;
 esac

@@ -30,6 +30,20 @@ public class Conv2dKernelTests
         DepthwiseCase(s, true).Check();
     }
 
+    /// Other shapes every run.
+    [Fact]
+    public void MatchesAtAnyShape()
+    {
+        for (int n = 0; n < Fuzz.Times; n++)
+        {
+            int Draw(int i, int least, int most) => least + Fuzz.Below(most - least + 1, 60 + n, i);
+            int height = Draw(0, 1, 5), width = Draw(1, 1, 5), stride = Draw(2, 1, 3), padding = Draw(3, 0, Math.Min(height, width) - 1), channels = Draw(4, 1, 40);
+            int[] map = [Draw(5, 1, 3), channels, Draw(6, height, height + 9), Draw(7, width, width + 9)];
+            if (n % 3 == 2) DepthwiseCase([.. map, height, width, stride, padding], n % 2 == 0).Check();
+            else Case([.. map, Draw(8, 1, 150), height, width, stride, padding], n % 2 == 0, n % 4 == 0, n % 5 == 0).Check();
+        }
+    }
+
     [Fact]
     public void OrderOfThreadsDoesNotChangeABit()
     {

@@ -1,5 +1,7 @@
+using System.Collections.Concurrent;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using System.Text.RegularExpressions;
 using FaceSearch.Tensors;
 using Xunit;
 
@@ -9,7 +11,7 @@ namespace FaceSearch.Tests.Kernels;
 enum Order { Forwards, Backwards, Eager }
 
 /// <summary>Runs the CUDA kernels of kernels/*.cu on the CPU (kernels/emulate), by the launches that the product makes.</summary>
-static unsafe class Emulator
+static unsafe partial class Emulator
 {
     /// Twin of emulate::Launch in kernels/emulate/emulate.h.
     [StructLayout(LayoutKind.Sequential)]
@@ -30,6 +32,7 @@ static unsafe class Emulator
     public static void Run<T>(CudaLaunch launch, in T arguments, Order order = Order.Forwards) where T : unmanaged
     {
         SkipUnlessBuilt();
+        Assert.Contains((launch.Kernel, typeof(T).Name), Written(launch.Source));
         var kernel = (delegate* unmanaged<Launch*, void*, int, byte*>)NativeLibrary.GetExport(Library, launch.Kernel);
         var how = new Launch(launch, order);
         T copy = arguments;
@@ -45,6 +48,15 @@ static unsafe class Emulator
         words.CopyTo(map.Values);
         return map;
     }
+
+    /// <summary>The kernels of a source and the names of their argument structs.</summary>
+    public static (string Name, string Arguments)[] Written(string source) => Sources.GetOrAdd(source, _ =>
+        [.. KernelPattern().Matches(File.ReadAllText(Path.Combine(Folder, source + ".cu"))).Select(m => (m.Groups[1].Value, m.Groups[2].Value))]);
+
+    static readonly ConcurrentDictionary<string, (string, string)[]> Sources = [];
+
+    [GeneratedRegex(@"^KERNEL\((\w+), [^,]+, (\w+)\)", RegexOptions.Multiline)]
+    private static partial Regex KernelPattern();
 
     static string ThisFile([CallerFilePath] string path = "") => path;
 }
@@ -106,4 +118,12 @@ static class Bf16
         for (int i = 0; i < values.Length; i++) memory.Values[i / columns * pitch + i % columns] = Round(values[i]);
         return memory;
     }
+}
+
+/// <summary>Draws of sizes from the run's seed. FACESEARCH_FUZZ makes as many as one has patience for.</summary>
+static class Fuzz
+{
+    public static readonly int Times = int.TryParse(Environment.GetEnvironmentVariable("FACESEARCH_FUZZ"), out int times) ? times : 6;
+
+    public static int Below(int most, int stream, int index) => Noise.Below(most, Bf16.Seed, (ulong)stream, (ulong)index);
 }

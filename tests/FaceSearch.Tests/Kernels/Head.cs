@@ -62,7 +62,6 @@ sealed class Head(int batch, int dimension, int classes, Margin margin, int[] la
             Batch = batch, Dimension = dimension, Classes = classes, Parts = parts, FalseScale = margin.FalseScale,
         };
         Global<float> cosines = New<float>(batch), falseLogSums = New<float>(batch), losses = New<float>(batch), loss = New<float>(1), partials = New<float>(2L * tiles * batch), rows = New<float>(3 * batch);
-        cosines.Values.Clear();
         var forward = new MarginForwardArguments { Tile = tile, Partials = partials.Address, Cosines = cosines.Address };
         Emulator.Run(hopper ? CudaKernels.MarginForwardHopper(forward) : CudaKernels.MarginForward(forward, floatCentres), forward, order);
         var ofRows = new MarginRowsArguments { Partials = partials.Address, Cosines = cosines.Address, Labels = labelled.Address, FalseLogSums = falseLogSums.Address, Losses = losses.Address, Margin = new(margin), Batch = batch, Tiles = tiles };

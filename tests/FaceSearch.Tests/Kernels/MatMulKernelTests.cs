@@ -19,6 +19,18 @@ public class MatMulKernelTests
                 Check(Sizes[n], transposeA, transposeB, toBf16, aligned, slices: toBf16 ? 1 : 1 + n % 3, add: n % 2 == 1);
     }
 
+    /// Other sizes every run.
+    [Fact]
+    public void MatchesAtAnySize()
+    {
+        for (int n = 0; n < Fuzz.Times; n++)
+        {
+            int Draw(int i, int most) => 1 + Fuzz.Below(most, 40 + n, i);
+            bool transposeA = n % 3 == 0, transposeB = n % 3 == 1, hopper = transposeB && n % 2 == 0;
+            Check((Draw(0, 300), Draw(1, 300), Draw(2, 400)), transposeA, transposeB, n % 5 == 0, aligned: hopper || n % 4 > 0, slices: 1, add: n % 2 == 1, hopper);
+        }
+    }
+
     [Theory, InlineData(false), InlineData(true)]
     public void HopperMatchesDoublePrecision(bool toBf16)
     {

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using System.Text.RegularExpressions;
 using FaceSearch.Tensors;
 using Xunit;
@@ -36,8 +37,7 @@ public partial class PtxTests
         var kernels = Kernels(Ptx(source));
         Assert.NotEmpty(kernels);
         Assert.All(kernels.Values, text => Assert.Matches(@"\.maxntid \d+", text));
-        string[] written = [.. Regex.Matches(File.ReadAllText(Path.Combine(Emulator.Folder, source + ".cu")), @"^KERNEL\((\w+),", RegexOptions.Multiline).Select(m => m.Groups[1].Value)];
-        Assert.Equal(written.Order(), kernels.Keys.Order());
+        Assert.Equal(Emulator.Written(source).Select(kernel => kernel.Name).Order(), kernels.Keys.Order());
     }
 
     /// Products: of 16 fragments in each half step fed by ldmatrix, or of 16 of the depth in each quarter of a step that a tensor map brought.
@@ -61,20 +61,17 @@ public partial class PtxTests
     static bool UsesTensorCores(string kernel) => kernel.StartsWith("matmul_", StringComparison.Ordinal) || kernel.StartsWith("margin_forward", StringComparison.Ordinal)
         || kernel.StartsWith("margin_gradient", StringComparison.Ordinal) || kernel == "margin_centres" || kernel.StartsWith("conv2d_", StringComparison.Ordinal) && kernel != "conv2d_moments";
 
-    [Fact]
-    public void ArgumentStructsHaveTheirTwinsSize()
+    [Theory, MemberData(nameof(Compiled))]
+    public void ArgumentStructsAreAsLargeAsTheirTwins(string source)
     {
-        foreach (var source in Sources)
-            foreach (var (name, text) in Kernels(Ptx(source)))
-            {
-                int bytes = int.Parse(Regex.Match(text, $@"{name}_param_0\[(\d+)\]").Groups[1].Value);
-                Assert.Contains(bytes, ArgumentSizes.Values);
-            }
+        var kernels = Kernels(Ptx(source));
+        foreach (var (name, arguments) in Emulator.Written(source))
+        {
+            var twin = typeof(CudaKernels).Assembly.GetType($"FaceSearch.Tensors.{arguments}");
+            Assert.True(twin is not null, $"{arguments} has no twin in C#");
+            Assert.Equal(Marshal.SizeOf(twin), int.Parse(Regex.Match(kernels[name], $@"{name}_param_0\[(\d+)\]").Groups[1].Value));
+        }
     }
-
-    static readonly Dictionary<string, int> ArgumentSizes = typeof(CudaKernels).Assembly.GetTypes()
-        .Where(type => type is { IsValueType: true, Namespace: "FaceSearch.Tensors" } && type.Name.EndsWith("Arguments", StringComparison.Ordinal))
-        .ToDictionary(type => type.Name, type => System.Runtime.InteropServices.Marshal.SizeOf(type));
 
     /// The text of each kernel of a file, by its name.
     static Dictionary<string, string> Kernels(string ptx) =>
