@@ -7,8 +7,9 @@
 // (of the values as stored), which conv2d_moments joins in order: the batch norm that follows reads no map.
 // conv2d_data: the same product with the roles of the channels changed, for each of stride² phases of the input (blockIdx.y).
 // conv2d_weight: [K] × [tap, channel], depth the outputs, cut into slices (blockIdx.y) that sum_slices adds.
-// Limits: the product's (tile.h) where 64 channels and more meet. Narrower layers waste columns of the 128, and a first layer of
-// 3 channels, padded to 8, 5/8 of its depth: these wait for memory on a GPU anyway. Finding a chunk costs three divisions a step.
+// Kernels ending in _narrow have tiles of 128×64, for results of up to 64 channels.
+// Limits: the product's (tile.h) where 64 channels and more meet. Narrower layers waste columns, the weight gradient of up to 64 outputs
+// half of its rows, and a first layer of 3 channels, padded to 8, 5/8 of its depth. Finding a chunk costs three divisions a step.
 #include "conv.h"
 
 struct Conv2dArguments {
@@ -23,35 +24,35 @@ struct Conv2dArguments {
 };
 
 // Each tile column's sum and squared deviations from the column's mean over `count` rows.
-DEVICE void tile_moments(const Sums& sums, int count, int column, Pair* to, int columns)
+template <class S> DEVICE void tile_moments(const S& sums, int count, int column, Pair* to, int columns)
 {
     auto joined = (float(*)[2][TileSide])shared_memory();   // [pass][warps above each other][columns]
-    float mean[2 * Sums::Columns] = {};
+    float mean[2 * S::Columns] = {};
     UNROLL
     for (int pass = 0; pass < 2; pass++) {
         UNROLL
-        for (int n = 0; n < 2 * Sums::Columns; n++) {
+        for (int n = 0; n < 2 * S::Columns; n++) {
             float sum = 0;
             UNROLL
-            for (int i = 0; i < Sums::Rows; i++)
+            for (int i = 0; i < S::Rows; i++)
                 UNROLL
                 for (int half = 0; half < 2; half++) {
                     float d = rounded(sums.At[i][n / 2][2 * half + n % 2]) - mean[n];
-                    if (Sums::row(i, half) < count) sum += pass == 0 ? d : d * d;
+                    if (S::row(i, half) < count) sum += pass == 0 ? d : d * d;
                 }
             UNROLL
             for (int mask = 4; mask <= 16; mask *= 2) sum += shuffle_xor(sum, mask);
-            if (lane_index() < 4) joined[pass][Sums::warp_row()][Sums::column(n / 2) + n % 2] = sum;
+            if (lane_index() < 4) joined[pass][S::warp_row()][S::column(n / 2) + n % 2] = sum;
         }
         barrier();
         UNROLL
-        for (int n = 0; n < 2 * Sums::Columns; n++) {
-            int c = Sums::column(n / 2) + n % 2;
+        for (int n = 0; n < 2 * S::Columns; n++) {
+            int c = S::column(n / 2) + n % 2;
             mean[n] = (joined[pass][0][c] + joined[pass][1][c]) / count;
         }
     }
     int t = thread_index();
-    if (t < TileSide && column + t < columns) to[column + t] = {joined[0][0][t] + joined[0][1][t], joined[1][0][t] + joined[1][1][t]};
+    if (t < S::Width && column + t < columns) to[column + t] = {joined[0][0][t] + joined[0][1][t], joined[1][0][t] + joined[1][1][t]};
 }
 
 // Writes a tile of outputs, which are those of one phase: every `step`-th row and column from (row, column) on.
@@ -65,56 +66,61 @@ struct Outputs {
         Number = args.X.Images * Height * Width;
     }
 
-    DEVICE void store(const Conv2dArguments& args, const Sums& sums, int first, int column) const
+    template <class S> DEVICE void store(const Conv2dArguments& args, const S& sums, int first, int column) const
     {
         UNROLL
-        for (int i = 0; i < Sums::Rows; i++)
+        for (int i = 0; i < S::Rows; i++)
             UNROLL
             for (int half = 0; half < 2; half++) {
-                int output = first + Sums::row(i, half);
+                int output = first + S::row(i, half);
                 if (output >= Number) continue;
                 Place place(output, Height, Width);
                 bf16* to = (bf16*)args.Y + (((i64)place.Image * args.OutHeight + place.Row * Step + Row) * args.OutWidth + place.Column * Step + Column) * args.PitchY;
                 UNROLL
-                for (int j = 0; j < Sums::Columns; j++) {
-                    int k = column + Sums::column(j);
+                for (int j = 0; j < S::Columns; j++) {
+                    int k = column + S::column(j);
                     if (k < args.PitchY) store_pair(to + k, {sums.At[i][j][2 * half], sums.At[i][j][2 * half + 1]}, 2, true);
                 }
             }
     }
 };
 
-template <bool normalise> DEVICE void conv2d_forward(const Conv2dArguments& args)
+template <class S, bool normalise> DEVICE void conv2d_forward(const Conv2dArguments& args)
 {
     Outputs outputs(args, 1, 0);
-    TilePlace tile(block_x(), tiles(outputs.Number), tiles(args.PitchY));
-    int first = tile.Row * TileSide, column = tile.Column * TileSide, depth = args.KernelHeight * args.KernelWidth * args.X.Pitch;
+    TilePlace tile(block_x(), tiles(outputs.Number), tiles(args.PitchY, S::Width));
+    int first = tile.Row * TileSide, column = tile.Column * S::Width, depth = args.KernelHeight * args.KernelWidth * args.X.Pitch;
     Window window{Taps::forward(args.KernelHeight, args.Stride, args.Padding), Taps::forward(args.KernelWidth, args.Stride, args.Padding)};
     Gather<normalise> x(args.X, args.On, window, first, outputs.Number, outputs.Height, outputs.Width);
-    Matrix<bf16, DepthLast> weight(args.Weight, depth, args.K, depth, column, 0);
-    Sums sums;
+    Matrix<bf16, DepthLastOf<S::Width>> weight(args.Weight, depth, args.K, depth, column, 0);
+    S sums;
     sums.multiply(x, weight, x.steps(), shared_memory());
     outputs.store(args, sums, first, column);
     if (args.Moments) tile_moments(sums, least(TileSide, outputs.Number - first), column, args.Moments + (i64)tile.Row * args.PitchY, args.PitchY);
 }
 
-KERNEL(conv2d_forward, TileThreads, Conv2dArguments) { conv2d_forward<false>(args); }
-KERNEL(conv2d_forward_normalised, TileThreads, Conv2dArguments) { conv2d_forward<true>(args); }
+KERNEL(conv2d_forward, TileThreads, Conv2dArguments) { conv2d_forward<Sums, false>(args); }
+KERNEL(conv2d_forward_normalised, TileThreads, Conv2dArguments) { conv2d_forward<Sums, true>(args); }
+KERNEL(conv2d_forward_narrow, TileThreads, Conv2dArguments) { conv2d_forward<SumsOf<2>, false>(args); }
+KERNEL(conv2d_forward_normalised_narrow, TileThreads, Conv2dArguments) { conv2d_forward<SumsOf<2>, true>(args); }
 
-KERNEL(conv2d_data, TileThreads, Conv2dArguments)
+template <class S> DEVICE void conv2d_data(const Conv2dArguments& args)
 {
     Outputs outputs(args, args.Stride, block_y());
     // Phases differ in size; the grid is the largest's.
-    if (block_x() >= tiles(outputs.Number) * tiles(args.PitchY)) return;
-    TilePlace tile(block_x(), tiles(outputs.Number), tiles(args.PitchY));
-    int first = tile.Row * TileSide, column = tile.Column * TileSide;
+    if (block_x() >= tiles(outputs.Number) * tiles(args.PitchY, S::Width)) return;
+    TilePlace tile(block_x(), tiles(outputs.Number), tiles(args.PitchY, S::Width));
+    int first = tile.Row * TileSide, column = tile.Column * S::Width;
     Window window{Taps::backward(args.KernelHeight, args.Stride, args.Padding, outputs.Row), Taps::backward(args.KernelWidth, args.Stride, args.Padding, outputs.Column)};
     Gather<false> dy(args.X, args.On, window, first, outputs.Number, outputs.Height, outputs.Width);
-    WeightLines weight{args.Weight, args.PitchY, args.K, args.X.Pitch, args.KernelHeight * args.KernelWidth, args.KernelWidth, column, window};
-    Sums sums;
+    WeightLines<DepthFirstOf<S::Width>> weight{args.Weight, args.PitchY, args.K, args.X.Pitch, args.KernelHeight * args.KernelWidth, args.KernelWidth, column, window};
+    S sums;
     sums.multiply(dy, weight, dy.steps(), shared_memory());
     outputs.store(args, sums, first, column);
 }
+
+KERNEL(conv2d_data, TileThreads, Conv2dArguments) { conv2d_data<Sums>(args); }
+KERNEL(conv2d_data_narrow, TileThreads, Conv2dArguments) { conv2d_data<SumsOf<2>>(args); }
 
 template <bool normalise> DEVICE void conv2d_weight(const Conv2dArguments& args)
 {

@@ -194,8 +194,8 @@ template <bool normalise> struct GatherLines : Chunks<DepthFirst, normalise> {
 };
 
 // Right operand [tap, channel of the gathered map][columns] of the data gradient, from weights [K][kernel taps][pitch].
-struct WeightLines {
-    using Layout = DepthFirst;
+template <class Layout_> struct WeightLines {
+    using Layout = Layout_;
     const bf16* Weight;
     int Pitch, Outputs, GatheredPitch, KernelTaps, KernelWidth, Column;
     Window window;
@@ -203,11 +203,11 @@ struct WeightLines {
     DEVICE void begin(char* tile, int step)
     {
         UNROLL
-        for (int i = 0; i < 2; i++) {
-            int depth = step * TileDepth + DepthFirst::major(i), tap = depth / GatheredPitch, k = depth - tap * GatheredPitch, tapRow = tap / window.Columns.Count, tapColumn = tap - tapRow * window.Columns.Count;
-            int at = (window.Rows.First + tapRow * window.Rows.Each) * KernelWidth + window.Columns.First + tapColumn * window.Columns.Each, column = Column + DepthFirst::chunk(i) * ChunkElements;
+        for (int i = 0; i < Layout::Each; i++) {
+            int depth = step * TileDepth + Layout::major(i), tap = depth / GatheredPitch, k = depth - tap * GatheredPitch, tapRow = tap / window.Columns.Count, tapColumn = tap - tapRow * window.Columns.Count;
+            int at = (window.Rows.First + tapRow * window.Rows.Each) * KernelWidth + window.Columns.First + tapColumn * window.Columns.Each, column = Column + Layout::chunk(i) * ChunkElements;
             bool exists = tapRow < window.Rows.Count && k < Outputs && column < Pitch;
-            copy_async(tile + DepthFirst::offset(DepthFirst::major(i), DepthFirst::chunk(i)), Weight + (exists ? ((i64)k * KernelTaps + at) * Pitch + column : 0), exists ? 16 : 0);
+            copy_async(tile + Layout::offset(Layout::major(i), Layout::chunk(i)), Weight + (exists ? ((i64)k * KernelTaps + at) * Pitch + column : 0), exists ? 16 : 0);
         }
     }
     DEVICE void end(char*) {}

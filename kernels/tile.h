@@ -1,4 +1,4 @@
-// A block's product of matrices on tensor cores: 128×128 sums over any depth, from bf16 tiles in shared memory.
+// A block's product of matrices on tensor cores: 128×128 (or 128×64) sums over any depth, from bf16 tiles in shared memory.
 //
 // 256 threads, eight warps as 2×4, each 64×32 of the result: 64 sums a thread. The depth goes by in steps of 32 through a
 // ring of four stages of 16 KB, filled three steps ahead, so that copies hide behind products; one barrier a step.
@@ -13,12 +13,12 @@
 #include "cu.h"
 
 constexpr int TileSide = 128, TileDepth = 32, TileThreads = 256, TileStages = 4, ChunkElements = 8;
-constexpr int OperandBytes = TileSide * TileDepth * 2, StageBytes = 2 * OperandBytes, RingBytes = TileStages * StageBytes;
 
-// A thread fetches two chunks of a tile; chunk i of it holds elements Minor.. of line Major.
-// [128 rows][32 of the depth]: lines are rows.
-struct DepthLast {
+// An operand's tile, [side][32 of the depth] or across it. A thread fetches Each of its chunks: chunk i holds elements of line major(i).
+// Lines are rows.
+template <int side> struct DepthLastOf {
     static constexpr bool AlongDepth = true;
+    static constexpr int Side = side, Each = side / 64, Bytes = side * TileDepth * 2;
     static DEVICE int major(int i) { return thread_index() / 4 + 64 * i; }
     static DEVICE int chunk(int) { return thread_index() % 4; }
     static DEVICE int offset(int row, int chunk) { return row * 64 + ((chunk ^ (row >> 1 & 3)) << 4); }
@@ -30,18 +30,22 @@ struct DepthLast {
     }
 };
 
-// [32 of the depth][128 rows]: lines are steps of the depth.
-struct DepthFirst {
+// Lines are steps of the depth.
+template <int side> struct DepthFirstOf {
     static constexpr bool AlongDepth = false;
-    static DEVICE int major(int i) { return thread_index() / 16 + 16 * i; }
-    static DEVICE int chunk(int) { return thread_index() % 16; }
-    static DEVICE int offset(int depth, int chunk) { return depth * 256 + ((chunk ^ (depth & 7)) << 4); }
+    static constexpr int Side = side, Each = side / 64, Bytes = side * TileDepth * 2, LineChunks = side / ChunkElements;
+    static DEVICE int major(int i) { return thread_index() / LineChunks + TileThreads / LineChunks * i; }
+    static DEVICE int chunk(int) { return thread_index() % LineChunks; }
+    static DEVICE int offset(int depth, int chunk) { return depth * side * 2 + ((chunk ^ (depth & 7)) << 4); }
     template <bool right> static DEVICE void fragment(uint (&to)[4], const char* tile, int row, int depth)
     {
         int l = lane_index(), lower = l >> 3 & 1, upper = l >> 4;
         load_matrices_transposed(to, tile + offset(depth + 8 * (right ? lower : upper) + (l & 7), row / 8 + (right ? upper : lower)));
     }
 };
+
+using DepthLast = DepthLastOf<TileSide>;
+using DepthFirst = DepthFirstOf<TileSide>;
 
 // Eight elements, of which the first `valid` are loaded.
 DEVICE void load_some(uint (&to)[4], const bf16* from, int valid)
@@ -65,7 +69,7 @@ template <class T, class Layout_> struct Matrix {
     i64 Pitch;
     int Lines, Length, Row, Depth;
     bool Aligned;
-    uint held[2][4];
+    uint held[Layout::Each][4];
 
     DEVICE Matrix(const T* data, i64 pitch, int lines, int length, int row, int depth)
         : Data(data), Pitch(pitch), Lines(lines), Length(length), Row(row), Depth(depth), Aligned(!Late && is_aligned(data, pitch, 16)) {}
@@ -73,7 +77,7 @@ template <class T, class Layout_> struct Matrix {
     DEVICE void begin(char* tile, int step)
     {
         UNROLL
-        for (int i = 0; i < 2; i++) {
+        for (int i = 0; i < Layout::Each; i++) {
             int depth = Depth + step * TileDepth, chunk = Layout::chunk(i) * ChunkElements;
             int line = Layout::major(i) + (Layout::AlongDepth ? Row : depth), at = chunk + (Layout::AlongDepth ? depth : Row);
             int valid = line < Lines ? most(0, least(Length - at, ChunkElements)) : 0;
@@ -92,21 +96,21 @@ template <class T, class Layout_> struct Matrix {
     {
         if (!Late) return;
         UNROLL
-        for (int i = 0; i < 2; i++) store16_shared(tile + Layout::offset(Layout::major(i), Layout::chunk(i)), held[i]);
+        for (int i = 0; i < Layout::Each; i++) store16_shared(tile + Layout::offset(Layout::major(i), Layout::chunk(i)), held[i]);
     }
 };
 
-// A thread's sums: fragments of 16×8, four by four a warp, of eight warps as two by four. What comes after a product is
+// A thread's sums: fragments of 16×8, four by `columns` a warp, of eight warps as two by four. What comes after a product is
 // written for any such arrangement (HopperSums in hopper.h is another).
-struct Sums {
-    static constexpr int Rows = 4, Columns = 4, Stacked = 2, SideBySide = 4;
+template <int columns> struct SumsOf {
+    static constexpr int Rows = 4, Columns = columns, Stacked = 2, SideBySide = 4, Width = SideBySide * 8 * columns;
     float At[Rows][Columns][4] = {};
 
     // Where this thread's sums [i][j][2·half] and [..+1] lie in the block's tile: a row, and the first of two columns.
     static DEVICE int warp_row() { return thread_index() / 32 % 2; }
     static DEVICE int warp_column() { return thread_index() / 64; }
     static DEVICE int row(int i, int half) { return warp_row() * 64 + i * 16 + half * 8 + lane_index() / 4; }
-    static DEVICE int column(int j) { return warp_column() * 32 + j * 8 + lane_index() % 4 * 2; }
+    static DEVICE int column(int j) { return warp_column() * 8 * columns + j * 8 + lane_index() % 4 * 2; }
 
     // += the products of one step's tiles.
     template <class A, class B> DEVICE void add(const char* a, const char* b)
@@ -119,7 +123,7 @@ struct Sums {
             UNROLL
             for (int j = 0; j < Columns; j += 2) {
                 uint two[4];
-                B::template fragment<true>(two, b, warp_column() * 32 + j * 8, depth);
+                B::template fragment<true>(two, b, warp_column() * 8 * columns + j * 8, depth);
                 right[j][0] = two[0], right[j][1] = two[1], right[j + 1][0] = two[2], right[j + 1][1] = two[3];
             }
             multiply_add(At, left, right);
@@ -129,6 +133,8 @@ struct Sums {
     // += a·b over `steps` of the depth. Leaves the ring free for other use.
     template <class A, class B> DEVICE void multiply(A& a, B& b, int steps, char* ring)
     {
+        static_assert(A::Layout::Side == TileSide && B::Layout::Side == Width, "operands must be as large as their product");
+        constexpr int StageBytes = A::Layout::Bytes + B::Layout::Bytes;
         ROLLED
         for (int s = 0; s < TileStages - 1; s++) {
             if (s < steps) fetch(a, b, s, ring + s * StageBytes), store(a, b, ring + s * StageBytes);
@@ -142,16 +148,18 @@ struct Sums {
             char *free = ring + next % TileStages * StageBytes, *full = ring + step % TileStages * StageBytes;
             if (next < steps) fetch(a, b, next, free);
             copy_commit();
-            add<typename A::Layout, typename B::Layout>(full, full + OperandBytes);
+            add<typename A::Layout, typename B::Layout>(full, full + A::Layout::Bytes);
             if (next < steps) store(a, b, free);
         }
         copy_wait<0>();
         barrier();
     }
 
-    template <class A, class B> static DEVICE void fetch(A& a, B& b, int step, char* stage) { a.begin(stage, step), b.begin(stage + OperandBytes, step); }
-    template <class A, class B> static DEVICE void store(A& a, B& b, char* stage) { a.end(stage), b.end(stage + OperandBytes); }
+    template <class A, class B> static DEVICE void fetch(A& a, B& b, int step, char* stage) { a.begin(stage, step), b.begin(stage + A::Layout::Bytes, step); }
+    template <class A, class B> static DEVICE void store(A& a, B& b, char* stage) { a.end(stage), b.end(stage + A::Layout::Bytes); }
 };
+
+using Sums = SumsOf<4>;
 
 // The tile of block n where tiles are numbered in bands of eight rows, column by column: neighbours share operands in the L2 cache.
 struct TilePlace {
@@ -196,4 +204,4 @@ DEVICE void store_pair(bf16* to, Pair pair, int count, bool even)
 // Whether every pair of every row of `columns` exists and lies on its boundary.
 template <class T> DEVICE bool is_even(const T* p, i64 pitch, int columns) { return is_aligned(p, pitch, 2 * sizeof(T)) & (columns % 2 == 0); }
 
-DEVICE int tiles(int elements) { return (elements + TileSide - 1) / TileSide; }
+DEVICE int tiles(int elements, int side = TileSide) { return (elements + side - 1) / side; }

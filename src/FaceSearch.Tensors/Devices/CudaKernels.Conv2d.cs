@@ -51,6 +51,7 @@ struct DepthwiseArguments
 
 static partial class CudaKernels
 {
+    const int NarrowSide = 64, NarrowRingBytes = RingBytes * (TileSide + NarrowSide) / (2 * TileSide);
     const int DepthwiseThreads = 256, DepthwiseChannels = 64, DepthwiseSharedBytes = 32 * DepthwiseChannels * 4;
 
     /// <summary>Channels rounded up to whole chunks: a map's pitch.</summary>
@@ -59,13 +60,19 @@ static partial class CudaKernels
     /// <summary>Pairs of moments, of PitchY channels each, that a forward convolution leaves where it is given room for them.</summary>
     public static int MomentTiles(int images, int outHeight, int outWidth) => Blocks((long)images * outHeight * outWidth, TileSide);
 
-    public static CudaLaunch Conv2dForward(in Conv2dArguments args) => new(
-        "Conv2d", args.On.Scale == 0 ? "conv2d_forward" : "conv2d_forward_normalised",
-        checked(MomentTiles(args.X.Images, args.OutHeight, args.OutWidth) * Tiles(args.PitchY)), 1, 1, TileThreads, RingBytes);
+    public static CudaLaunch Conv2dForward(in Conv2dArguments args) =>
+        Conv2d(args.On.Scale == 0 ? "conv2d_forward" : "conv2d_forward_normalised", args, args.OutHeight, args.OutWidth, 1);
 
-    public static CudaLaunch Conv2dData(in Conv2dArguments args) => new(
-        "Conv2d", "conv2d_data",
-        checked(MomentTiles(args.X.Images, Blocks(args.OutHeight, args.Stride), Blocks(args.OutWidth, args.Stride)) * Tiles(args.PitchY)), args.Stride * args.Stride, 1, TileThreads, RingBytes);
+    public static CudaLaunch Conv2dData(in Conv2dArguments args) =>
+        Conv2d("conv2d_data", args, Blocks(args.OutHeight, args.Stride), Blocks(args.OutWidth, args.Stride), args.Stride * args.Stride);
+
+    /// Results of up to 64 channels have tiles of half the width.
+    static CudaLaunch Conv2d(string kernel, in Conv2dArguments args, int outHeight, int outWidth, int phases)
+    {
+        bool narrow = args.PitchY <= NarrowSide;
+        int columns = Blocks(args.PitchY, narrow ? NarrowSide : TileSide);
+        return new("Conv2d", narrow ? kernel + "_narrow" : kernel, checked(MomentTiles(args.X.Images, outHeight, outWidth) * columns), phases, 1, TileThreads, narrow ? NarrowRingBytes : RingBytes);
+    }
 
     /// <summary>SliceOutputs = <see cref="SliceDepth"/> of all outputs; so many slices.</summary>
     public static CudaLaunch Conv2dWeight(in Conv2dArguments args) => new(

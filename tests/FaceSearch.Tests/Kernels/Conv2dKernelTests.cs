@@ -11,6 +11,7 @@ public class Conv2dKernelTests
     [
         [2, 3, 9, 7, 5, 3, 3, 1, 1], [1, 16, 14, 13, 130, 3, 3, 2, 1], [3, 24, 6, 5, 17, 1, 1, 1, 0], [2, 8, 11, 9, 9, 5, 3, 3, 2],
         [1, 40, 7, 7, 8, 7, 7, 1, 0], [1, 8, 7, 7, 8, 1, 1, 2, 0], [3, 17, 12, 12, 20, 3, 3, 1, 1], [2, 13, 6, 6, 12, 2, 2, 3, 1],
+        [1, 72, 6, 7, 12, 3, 3, 2, 1], [1, 64, 5, 5, 64, 3, 3, 1, 1],
     ]);
 
     [Theory, MemberData(nameof(Convolutions))]
@@ -37,7 +38,7 @@ public class Conv2dKernelTests
         for (int n = 0; n < Fuzz.Times; n++)
         {
             int Draw(int i, int least, int most) => least + Fuzz.Below(most - least + 1, 60 + n, i);
-            int height = Draw(0, 1, 5), width = Draw(1, 1, 5), stride = Draw(2, 1, 3), padding = Draw(3, 0, Math.Min(height, width) - 1), channels = Draw(4, 1, 40);
+            int height = Draw(0, 1, 5), width = Draw(1, 1, 5), stride = Draw(2, 1, 3), padding = Draw(3, 0, Math.Min(height, width) - 1), channels = Draw(4, 1, 90);
             int[] map = [Draw(5, 1, 3), channels, Draw(6, height, height + 9), Draw(7, width, width + 9)];
             if (n % 3 == 2) DepthwiseCase([.. map, height, width, stride, padding], n % 2 == 0).Check();
             else Case([.. map, Draw(8, 1, 150), height, width, stride, padding], n % 2 == 0, n % 4 == 0, n % 5 == 0).Check();

@@ -36,6 +36,10 @@ public class LaunchTests
         Assert.Equal((26, 4), (CudaKernels.Conv2dData(args).GridX, CudaKernels.Conv2dData(args).GridY));
     }
 
+    [Theory, InlineData(64, "conv2d_forward_narrow", 49152), InlineData(72, "conv2d_forward", 65536)]
+    public void NarrowResultsHaveNarrowTiles(int pitch, string kernel, int sharedBytes) =>
+        Assert.Equal(new("Conv2d", kernel, 1, 1, 1, 256, sharedBytes), CudaKernels.Conv2dForward(new() { X = new() { Images = 1, Height = 8, Width = 8, Pitch = 64 }, OutHeight = 8, OutWidth = 8, PitchY = pitch, KernelHeight = 1, KernelWidth = 1, Stride = 1 }));
+
     [Theory, InlineData(3, 8), InlineData(64, 64), InlineData(65, 72)]
     public void PitchesAreWholeChunks(int channels, int pitch) => Assert.Equal(pitch, CudaKernels.ChannelPitch(channels));
 }
