@@ -42,7 +42,15 @@ KERNEL(margin_centres, TileThreads, MarginCentresArguments)
 
     bool even = is_even(args.Masters, args.PitchMasters, args.Dimension), evenResult = is_even(args.Result, args.PitchResult, args.Dimension), evenCopy = is_even(args.Copy, args.PitchCopy, args.Dimension);
     bool evenVelocities = even & is_even(args.Velocities, args.PitchMasters, args.Dimension);
-    auto squares = (float(*)[TileSide])shared_memory();   // [warps side by side][rows]
+    auto pulls = (float*)shared_memory();
+    auto squares = (float(*)[TileSide])(pulls + TileSide);   // [warps side by side][rows]
+    int t = thread_index();
+    if (t < TileSide && row + t < args.Classes) {
+        float along = 0;
+        for (int n = 0; n < args.AlongTiles; n++) along += args.Along[n * args.PitchAlong + row + t];
+        pulls[t] = -along * inverse_length(args.Squares, args.PitchSquares, args.Parts, row + t);
+    }
+    barrier();
     UNROLL
     for (int i = 0; i < Sums::Rows; i++)
         UNROLL
@@ -50,10 +58,7 @@ KERNEL(margin_centres, TileThreads, MarginCentresArguments)
             int c = row + Sums::row(i, half);
             float square = 0;
             if (c < args.Classes) {
-                float along = 0;
-                for (int t = 0; t < args.AlongTiles; t++) along += args.Along[t * args.PitchAlong + c];
-                float pull = -along * inverse_length(args.Squares, args.PitchSquares, args.Parts, c);
-                float factor = args.Result ? pull : pull + args.WeightDecay;
+                float pull = pulls[Sums::row(i, half)], factor = args.Result ? pull : pull + args.WeightDecay;
                 i64 at = (args.Index ? args.Index[c] : c) * args.PitchMasters;
                 UNROLL
                 for (int j = 0; j < Sums::Columns; j++) {
@@ -81,6 +86,6 @@ KERNEL(margin_centres, TileThreads, MarginCentresArguments)
         }
     if (!args.NewSquares || args.Result) return;
     barrier();
-    int t = thread_index(), c = row + t;
+    int c = row + t;
     if (t < TileSide && c < args.Classes) args.NewSquares[tile.Column * args.PitchSquares + c] = squares[0][t] + squares[1][t] + squares[2][t] + squares[3][t];
 }

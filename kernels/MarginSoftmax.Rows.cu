@@ -4,11 +4,12 @@
 // margin_rows: joins the tiles' partial sums of each row, in a fixed order: [tiles, batch] pairs, 8 bytes each, read once.
 // margin_loss: the mean over the rows that have a class. margin_prepare: what the gradient needs of each row.
 #include "margin.h"
+#include "tile.h"
 
 struct PackRowsArguments {
     const float* From;
     const int* Index;      // [Rows], or null: row r is row r
-    bf16* To;              // zeros from Columns to PitchTo
+    bf16* To;              // on 4 bytes; zeros from Columns to PitchTo, an even number
     float* Squares;        // [⌈Columns/128⌉, Rows] of the rounded values, or null
     i64 PitchFrom, PitchTo, PitchSquares;
     int Rows, Columns;
@@ -21,15 +22,17 @@ KERNEL(pack_rows, 256, PackRowsArguments)
     if (row >= args.Rows) return;
     const float* from = args.From + (args.Index ? args.Index[row] : row) * args.PitchFrom;
     bf16* to = args.To + row * args.PitchTo;
+    bool even = is_even(args.From, args.PitchFrom, args.Columns);
     for (int first = 0; first < args.PitchTo; first += 128) {
         float sum = 0;
         UNROLL
-        for (int i = 0; i < 4; i++) {
-            int k = first + i * 32 + lane;
+        for (int i = 0; i < 2; i++) {
+            int k = first + i * 64 + lane * 2, count = args.Columns - k;
             if (k >= args.PitchTo) continue;
-            bf16 value = to_bf16(k < args.Columns ? from[k] : 0);
-            to[k] = value;
-            sum += to_float(value) * to_float(value);
+            Pair pair{0, 0};
+            if (count > 0) pair = load_pair(from + k, count, even);
+            store_pair(to + k, pair, 2, true);
+            sum += rounded(pair.X) * rounded(pair.X) + rounded(pair.Y) * rounded(pair.Y);
         }
         UNROLL
         for (int mask = 1; mask < 32; mask *= 2) sum += shuffle_xor(sum, mask);

@@ -28,19 +28,26 @@ struct MarginGradientArguments {
     i64 PitchGradients, PitchAlong;   // PitchGradients even
 };
 
+// What the passes put in shared memory once the product is done with it: 1/‖w‖ of the tile's classes, then their own.
+constexpr int InverseBytes = TileSide * 4;
+
 // Hands each cosine of the block's tile, from its sums, to use(i, half, j, e, row, class, cosine, 1/‖w‖), i, half, j, e as in Sums.
 template <class S, class Use> DEVICE void for_cosines(const MarginTile& args, TilePlace tile, const S& sums, Use use)
 {
+    auto inverses = (float*)shared_memory();
+    int t = thread_index(), column = tile.Column * TileSide;
+    if (t < TileSide) inverses[t] = column + t < args.Classes ? inverse_length(args.Squares, args.PitchSquares, args.Parts, column + t) : 0;
+    barrier();
     UNROLL
     for (int j = 0; j < S::Columns; j++)
         UNROLL
         for (int e = 0; e < 2; e++) {
-            int c = tile.Column * TileSide + S::column(j) + e;
-            float inverse = c < args.Classes ? inverse_length(args.Squares, args.PitchSquares, args.Parts, c) : 0;
+            float inverse = inverses[S::column(j) + e];
             UNROLL
             for (int i = 0; i < S::Rows; i++)
                 UNROLL
-                for (int half = 0; half < 2; half++) use(i, half, j, e, tile.Row * TileSide + S::row(i, half), c, sums.At[i][j][2 * half + e] * inverse, inverse);
+                for (int half = 0; half < 2; half++)
+                    use(i, half, j, e, tile.Row * TileSide + S::row(i, half), column + S::column(j) + e, sums.At[i][j][2 * half + e] * inverse, inverse);
         }
 }
 
@@ -75,7 +82,7 @@ template <class S, class Multiply> DEVICE void margin_forward(const MarginForwar
         logits[i][half][j][e] = own || c >= tile.Classes ? Below : scale * cosine;
     });
 
-    auto joined = (LogSum(*)[TileSide])shared_memory();   // [warps side by side][rows]
+    auto joined = (LogSum(*)[TileSide])(shared_memory() + InverseBytes);   // [warps side by side][rows]
     UNROLL
     for (int i = 0; i < S::Rows; i++)
         UNROLL
@@ -127,7 +134,7 @@ template <class S, class Multiply> DEVICE void margin_gradient(const MarginGradi
         else if (row < tile.Batch && c - 1 < tile.Classes) *(uint*)(args.Gradients + row * args.PitchGradients + c - 1) = pack(first[i][half], g);
     });
 
-    auto joined = (float(*)[TileSide])shared_memory();   // [warps above each other][columns]
+    auto joined = (float(*)[TileSide])(shared_memory() + InverseBytes);   // [warps above each other][columns]
     UNROLL
     for (int n = 0; n < 2 * S::Columns; n++) {
         float sum = along[n / 2][n % 2];

@@ -75,6 +75,20 @@ public class MarginSoftmaxKernelTests
         for (int i = 0; i < squares.Count; i++) Assert.InRange(moving.NewSquares!.Values[i], 0.99999f * squares.Values[i], 1.00001f * squares.Values[i]);
     }
 
+    [Fact]
+    public void AFewStepsLowerTheLoss()
+    {
+        var (unit, centres, labels) = Inputs(20, 40, 150);
+        using Global<float> masters = new(centres), velocities = new(new float[centres.Length]);
+        using var head = new Head(20, 40, 150, Combined, labels, Centres.Bf16, Order.Forwards);
+        float[] losses = [.. Enumerable.Range(0, 4).Select(_ =>
+        {
+            head.Step(unit, masters, velocities, new(0.3f, 0.5f, false, 0), 128);
+            return head.Loss;
+        })];
+        for (int i = 1; i < losses.Length; i++) Assert.True(losses[i] < 0.95 * losses[i - 1], $"{string.Join(", ", losses)} (seed {Bf16.Seed})");
+    }
+
     [Theory, InlineData("Bf16"), InlineData("TensorMaps")]
     public void OrderOfThreadsDoesNotChangeABit(string form)
     {
