@@ -8,8 +8,8 @@
 // conv2d_data: the same product with the roles of the channels changed, for each of stride² phases of the input (blockIdx.y).
 // conv2d_weight: [K] × [tap, channel], depth the outputs, cut into slices (blockIdx.y) that sum_slices adds.
 // Kernels ending in _narrow have tiles of 128×64, for results of up to 64 channels.
-// Limits: the product's (tile.h) where 64 channels and more meet. Narrower layers waste columns, the weight gradient of up to 64 outputs
-// half of its rows, and a first layer of 3 channels, padded to 8, 5/8 of its depth. Finding a chunk costs three divisions a step.
+// Limits: the product's (tile.h) where 64 channels and more meet. Narrower layers waste columns, a first
+// layer of 3 channels, padded to 8, 5/8 of its depth. Finding a chunk costs three divisions a step.
 #include "conv.h"
 
 struct Conv2dArguments {
@@ -122,26 +122,36 @@ template <class S> DEVICE void conv2d_data(const Conv2dArguments& args)
 KERNEL(conv2d_data, TileThreads, Conv2dArguments) { conv2d_data<Sums>(args); }
 KERNEL(conv2d_data_narrow, TileThreads, Conv2dArguments) { conv2d_data<SumsOf<2>>(args); }
 
-template <bool normalise> DEVICE void conv2d_weight(const Conv2dArguments& args)
+// dweight of a slice of the outputs. For up to 64 outputs the product is turned round, [tap, channel] × [K], to fill its tile.
+template <class S, bool normalise> DEVICE void conv2d_weight(const Conv2dArguments& args)
 {
-    int columns = args.KernelHeight * args.KernelWidth * args.X.Pitch, outputs = args.X.Images * args.OutHeight * args.OutWidth;
-    TilePlace tile(block_x(), tiles(args.K), tiles(columns));
-    int row = tile.Row * TileSide, column = tile.Column * TileSide, first = block_y() * args.SliceOutputs, last = least(outputs, first + args.SliceOutputs);
-    Matrix<bf16, DepthFirst> dy(args.Dy, args.PitchY, last, args.K, row, first);
-    GatherLines<normalise> x(args.X, args.On, column, args.KernelHeight, args.KernelWidth, args.Stride, args.Padding, first, last, args.OutHeight, args.OutWidth);
-    Sums sums;
-    sums.multiply(dy, x, (last - first + TileDepth - 1) / TileDepth, shared_memory());
-    float* slice = (float*)args.Y + (i64)block_y() * args.K * columns;
+    constexpr bool narrow = S::Width < TileSide;
+    int taps = args.KernelHeight * args.KernelWidth * args.X.Pitch, outputs = args.X.Images * args.OutHeight * args.OutWidth;
+    TilePlace tile(block_x(), tiles(narrow ? taps : args.K), tiles(narrow ? args.K : taps, S::Width));
+    int row = tile.Row * TileSide, column = tile.Column * S::Width, first = block_y() * args.SliceOutputs, last = least(outputs, first + args.SliceOutputs), steps = (last - first + TileDepth - 1) / TileDepth;
+    Matrix<bf16, DepthFirstOf<S::Width>> dy(args.Dy, args.PitchY, last, args.K, narrow ? column : row, first);
+    GatherLines<normalise> x(args.X, args.On, narrow ? row : column, args.KernelHeight, args.KernelWidth, args.Stride, args.Padding, first, last, args.OutHeight, args.OutWidth);
+    S sums;
+    if constexpr (narrow) sums.multiply(x, dy, steps, shared_memory());
+    else sums.multiply(dy, x, steps, shared_memory());
+    float* slice = (float*)args.Y + (i64)block_y() * args.K * taps;
     UNROLL
-    for (int i = 0; i < Sums::Rows; i++)
+    for (int i = 0; i < S::Rows; i++)
         UNROLL
         for (int half = 0; half < 2; half++)
             UNROLL
-            for (int j = 0; j < Sums::Columns; j++) {
-                int k = row + Sums::row(i, half), at = column + Sums::column(j);
-                if (k < args.K && at < columns) store_pair(slice + (i64)k * columns + at, {sums.At[i][j][2 * half], sums.At[i][j][2 * half + 1]}, 2, true);
+            for (int j = 0; j < S::Columns; j++) {
+                int r = row + S::row(i, half), c = column + S::column(j);
+                float x0 = sums.At[i][j][2 * half], x1 = sums.At[i][j][2 * half + 1];
+                if (narrow) {
+                    if (r < taps && c < args.K) slice[(i64)c * taps + r] = x0;
+                    if (r < taps && c + 1 < args.K) slice[(i64)(c + 1) * taps + r] = x1;
+                }
+                else if (r < args.K && c < taps) store_pair(slice + (i64)r * taps + c, {x0, x1}, 2, true);
             }
 }
 
-KERNEL(conv2d_weight, TileThreads, Conv2dArguments) { conv2d_weight<false>(args); }
-KERNEL(conv2d_weight_normalised, TileThreads, Conv2dArguments) { conv2d_weight<true>(args); }
+KERNEL(conv2d_weight, TileThreads, Conv2dArguments) { conv2d_weight<Sums, false>(args); }
+KERNEL(conv2d_weight_normalised, TileThreads, Conv2dArguments) { conv2d_weight<Sums, true>(args); }
+KERNEL(conv2d_weight_narrow, TileThreads, Conv2dArguments) { conv2d_weight<SumsOf<2>, false>(args); }
+KERNEL(conv2d_weight_normalised_narrow, TileThreads, Conv2dArguments) { conv2d_weight<SumsOf<2>, true>(args); }

@@ -75,9 +75,13 @@ static partial class CudaKernels
     }
 
     /// <summary>SliceOutputs = <see cref="SliceDepth"/> of all outputs; so many slices.</summary>
-    public static CudaLaunch Conv2dWeight(in Conv2dArguments args) => new(
-        "Conv2d", args.On.Scale == 0 ? "conv2d_weight" : "conv2d_weight_normalised",
-        checked(Tiles(args.K) * Tiles(args.KernelHeight * args.KernelWidth * args.X.Pitch)), Blocks((long)args.X.Images * args.OutHeight * args.OutWidth, args.SliceOutputs), 1, TileThreads, RingBytes);
+    public static CudaLaunch Conv2dWeight(in Conv2dArguments args)
+    {
+        bool narrow = args.K <= NarrowSide;
+        string kernel = (args.On.Scale == 0 ? "conv2d_weight" : "conv2d_weight_normalised") + (narrow ? "_narrow" : "");
+        int columns = Tiles(args.KernelHeight * args.KernelWidth * args.X.Pitch), slices = Blocks((long)args.X.Images * args.OutHeight * args.OutWidth, args.SliceOutputs);
+        return new("Conv2d", kernel, narrow ? columns : checked(Tiles(args.K) * columns), slices, 1, TileThreads, narrow ? NarrowRingBytes : RingBytes);
+    }
 
     public static CudaLaunch Conv2dMoments(in Conv2dMomentsArguments args) => new("Conv2d.Moments", "conv2d_moments", Blocks(args.Channels, 8), 1, 1, 1024, 1024 * 12);
 

@@ -39,7 +39,11 @@ sealed class Head(int batch, int dimension, int classes, Margin margin, int[] la
     public (Global<ushort> Rows, Global<float> Squares) Pack(Global<float> from, int rows, nint index = 0)
     {
         var (packed, squares) = (New<ushort>((long)rows * pitch), New<float>((long)parts * rows));
-        var args = new PackRowsArguments { From = from.Address, Index = index, To = packed.Address, Squares = squares.Address, PitchFrom = dimension, PitchTo = pitch, PitchSquares = rows, Rows = rows, Columns = dimension };
+        var args = new PackRowsArguments
+        {
+            From = from.Address, Index = index, To = packed.Address, Squares = squares.Address, PitchFrom = dimension, PitchTo = pitch, PitchSquares = rows, Rows = rows,
+            Columns = dimension,
+        };
         Emulator.Run(CudaKernels.PackRows(args), args, order);
         return (packed, squares);
     }
@@ -58,22 +62,33 @@ sealed class Head(int batch, int dimension, int classes, Margin margin, int[] la
         int counted = Math.Max(1, labels.Count(label => label >= 0)), tiles = CudaKernels.MarginPartials(classes);
         var tile = new MarginTileArgument
         {
-            Unit = hopper ? Map(x.Address, batch) : x.Address, Centres = hopper ? Map(centres, classes) : centres, Squares = squares.Address, Labels = labelled.Address, PitchUnit = pitch, PitchCentres = centrePitch, PitchSquares = classes,
+            Unit = hopper ? Map(x.Address, batch) : x.Address, Centres = hopper ? Map(centres, classes) : centres, Squares = squares.Address, Labels = labelled.Address,
+            PitchUnit = pitch, PitchCentres = centrePitch, PitchSquares = classes,
             Batch = batch, Dimension = dimension, Classes = classes, Parts = parts, FalseScale = margin.FalseScale,
         };
-        Global<float> cosines = New<float>(batch), falseLogSums = New<float>(batch), losses = New<float>(batch), loss = New<float>(1), partials = New<float>(2L * tiles * batch), rows = New<float>(3 * batch);
+        Global<float> cosines = New<float>(batch), falseLogSums = New<float>(batch), losses = New<float>(batch), loss = New<float>(1), partials = New<float>(2L * tiles * batch),
+            rows = New<float>(3 * batch);
         var forward = new MarginForwardArguments { Tile = tile, Partials = partials.Address, Cosines = cosines.Address };
         Emulator.Run(hopper ? CudaKernels.MarginForwardHopper(forward) : CudaKernels.MarginForward(forward, floatCentres), forward, order);
-        var ofRows = new MarginRowsArguments { Partials = partials.Address, Cosines = cosines.Address, Labels = labelled.Address, FalseLogSums = falseLogSums.Address, Losses = losses.Address, Margin = new(margin), Batch = batch, Tiles = tiles };
+        var ofRows = new MarginRowsArguments
+        {
+            Partials = partials.Address, Cosines = cosines.Address, Labels = labelled.Address, FalseLogSums = falseLogSums.Address, Losses = losses.Address, Margin = new(margin),
+            Batch = batch, Tiles = tiles,
+        };
         Emulator.Run(CudaKernels.MarginRows(ofRows), ofRows, order);
         var ofLoss = new MarginLossArguments { Losses = losses.Address, Loss = loss.Address, Batch = batch, Counted = counted };
         Emulator.Run(CudaKernels.MarginLoss(ofLoss), ofLoss, order);
         Loss = loss.Values[0];
 
-        var prepare = new MarginPrepareArguments { Cosines = cosines.Address, FalseLogSums = falseLogSums.Address, Labels = labelled.Address, LossGradient = New<float>([1]).Address, Rows = rows.Address, Margin = new(margin), Batch = batch, Counted = counted };
+        var prepare = new MarginPrepareArguments
+        {
+            Cosines = cosines.Address, FalseLogSums = falseLogSums.Address, Labels = labelled.Address, LossGradient = New<float>([1]).Address, Rows = rows.Address,
+            Margin = new(margin), Batch = batch, Counted = counted,
+        };
         Emulator.Run(CudaKernels.MarginPrepare(prepare), prepare, order);
         const int slices = 2;
-        Global<float> dUnitSlices = New<float>((long)slices * batch * dimension), dUnit = New<float>((long)batch * dimension), along = New<float>((long)CudaKernels.MarginParts(batch) * some), newSquares = New<float>((long)parts * classes);
+        Global<float> dUnitSlices = New<float>((long)slices * batch * dimension), dUnit = New<float>((long)batch * dimension),
+            along = New<float>((long)CudaKernels.MarginParts(batch) * some), newSquares = New<float>((long)parts * classes);
         Global<float> dCentres = New<float>((long)classes * dimension);
         dUnitSlices.Values.Clear();
         for (int first = 0; first < classes; first += some)
@@ -84,7 +99,10 @@ sealed class Head(int batch, int dimension, int classes, Margin margin, int[] la
             nint these = centres + (nint)(first * centrePitch * (floatCentres ? 4 : 2));
             tile.Centres = hopper ? Map(these, tile.Classes) : these;
             tile.Squares = squares.Address + first * 4;
-            var gradient = new MarginGradientArguments { Tile = tile, Rows = rows.Address, Cosines = cosines.Address, Gradients = gradients.Address, Along = along.Address, PitchGradients = some, PitchAlong = some };
+            var gradient = new MarginGradientArguments
+            {
+                Tile = tile, Rows = rows.Address, Cosines = cosines.Address, Gradients = gradients.Address, Along = along.Address, PitchGradients = some, PitchAlong = some,
+            };
             Emulator.Run(hopper ? CudaKernels.MarginGradientHopper(gradient) : CudaKernels.MarginGradient(gradient, floatCentres), gradient, order);
             var product = new MatMulArguments
             {

@@ -31,14 +31,20 @@ public class LaunchTests
     [Fact]
     public void DataGradientsHaveAGridRowForEachPhase()
     {
-        var args = new Conv2dArguments { X = new() { Images = 2, Height = 28, Width = 28, Pitch = 64 }, OutHeight = 55, OutWidth = 56, PitchY = 136, KernelHeight = 3, KernelWidth = 3, Stride = 2, Padding = 1 };
+        var args = new Conv2dArguments
+        {
+            X = new() { Images = 2, Height = 28, Width = 28, Pitch = 64 }, OutHeight = 55, OutWidth = 56, PitchY = 136, KernelHeight = 3, KernelWidth = 3, Stride = 2, Padding = 1,
+        };
         // 2·28·28 outputs of the largest phase are 13 tiles, 136 channels 2.
         Assert.Equal((26, 4), (CudaKernels.Conv2dData(args).GridX, CudaKernels.Conv2dData(args).GridY));
     }
 
     [Theory, InlineData(64, "conv2d_forward_narrow", 49152), InlineData(72, "conv2d_forward", 65536)]
-    public void NarrowResultsHaveNarrowTiles(int pitch, string kernel, int sharedBytes) =>
-        Assert.Equal(new("Conv2d", kernel, 1, 1, 1, 256, sharedBytes), CudaKernels.Conv2dForward(new() { X = new() { Images = 1, Height = 8, Width = 8, Pitch = 64 }, OutHeight = 8, OutWidth = 8, PitchY = pitch, KernelHeight = 1, KernelWidth = 1, Stride = 1 }));
+    public void NarrowResultsHaveNarrowTiles(int pitch, string kernel, int sharedBytes)
+    {
+        var args = new Conv2dArguments { X = new() { Images = 1, Height = 8, Width = 8, Pitch = 64 }, OutHeight = 8, OutWidth = 8, PitchY = pitch, KernelHeight = 1, KernelWidth = 1, Stride = 1 };
+        Assert.Equal(new("Conv2d", kernel, 1, 1, 1, 256, sharedBytes), CudaKernels.Conv2dForward(args));
+    }
 
     [Theory, InlineData(3, 8), InlineData(64, 64), InlineData(65, 72)]
     public void PitchesAreWholeChunks(int channels, int pitch) => Assert.Equal(pitch, CudaKernels.ChannelPitch(channels));

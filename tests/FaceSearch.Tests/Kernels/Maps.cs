@@ -120,7 +120,8 @@ sealed class ConvolutionCase(Shape x, Shape weight, Sliding sliding, bool normal
         {
             var args = new DepthwiseArguments
             {
-                X = Maps.Argument(x, mapX), On = loading?.Argument ?? default, Weight = memoryW.Address, Dy = mapDy.Address, Y = outY.Address, Moments = moments.Address, OutHeight = y.Height, OutWidth = y.Width,
+                X = Maps.Argument(x, mapX), On = loading?.Argument ?? default, Weight = memoryW.Address, Dy = mapDy.Address, Y = outY.Address, Moments = moments.Address,
+                OutHeight = y.Height, OutWidth = y.Width,
                 KernelHeight = weight[2], KernelWidth = weight[3], Stride = sliding.Stride, Padding = sliding.Padding, SliceOutputs = slice,
             };
             Emulator.Run(CudaKernels.DepthwiseForward(args), args, order);
@@ -133,7 +134,8 @@ sealed class ConvolutionCase(Shape x, Shape weight, Sliding sliding, bool normal
         {
             var args = new Conv2dArguments
             {
-                X = Maps.Argument(x, mapX), On = loading?.Argument ?? default, Weight = memoryW.Address, Dy = mapDy.Address, Y = outY.Address, Moments = moments.Address, OutHeight = y.Height, OutWidth = y.Width, PitchY = pitchY, K = weight[0],
+                X = Maps.Argument(x, mapX), On = loading?.Argument ?? default, Weight = memoryW.Address, Dy = mapDy.Address, Y = outY.Address, Moments = moments.Address,
+                OutHeight = y.Height, OutWidth = y.Width, PitchY = pitchY, K = weight[0],
                 KernelHeight = weight[2], KernelWidth = weight[3], Stride = sliding.Stride, Padding = sliding.Padding, SliceOutputs = slice,
             };
             Emulator.Run(CudaKernels.Conv2dForward(args), args, order);
@@ -144,7 +146,10 @@ sealed class ConvolutionCase(Shape x, Shape weight, Sliding sliding, bool normal
         }
         var sum = new SumSlicesArguments { Slices = slicesW.Address, To = dw.Address, Count = dw.Count, Number = slices };
         Emulator.Run(CudaKernels.SumSlices(sum), sum, order);
-        var joint = new Conv2dMomentsArguments { Tiles = moments.Address, Moments = meanAndVariance.Address, Outputs = outputs, Pitch = pitchY, Channels = y.Channels, TileOutputs = CudaKernels.TileSide };
+        var joint = new Conv2dMomentsArguments
+        {
+            Tiles = moments.Address, Moments = meanAndVariance.Address, Outputs = outputs, Pitch = pitchY, Channels = y.Channels, TileOutputs = CudaKernels.TileSide,
+        };
         Emulator.Run(CudaKernels.Conv2dMoments(joint), joint, order);
 
         float[] resultY = Maps.FromNhwc(y, outY.Values), resultDx = Maps.FromNhwc(x, outDx.Values), resultDw = [.. Enumerable.Range(0, inW.Length).Select(i => dw.Values[At(i)])];

@@ -86,7 +86,11 @@ public class MatMulKernelTests
         var runs = Enum.GetValues<Order>().Select(order =>
         {
             using var c = new Global<byte>(rows * columns * (toBf16 ? 2 : 4));
-            var args = new MatMulArguments { A = a.Address, B = b.Address, C = c.Address, PitchA = transposeA ? 144 : depth, PitchB = transposeB ? depth : columns, PitchC = columns, Rows = rows, Columns = columns, Depth = depth, SliceDepth = 224, Alpha = 1 };
+            var args = new MatMulArguments
+            {
+                A = a.Address, B = b.Address, C = c.Address, PitchA = transposeA ? 144 : depth, PitchB = transposeB ? depth : columns, PitchC = columns, Rows = rows,
+                Columns = columns, Depth = depth, SliceDepth = 224, Alpha = 1,
+            };
             Emulator.Run(CudaKernels.MatMul(args, transposeA, transposeB, toBf16), args, order);
             return c.Values.ToArray();
         }).ToArray();

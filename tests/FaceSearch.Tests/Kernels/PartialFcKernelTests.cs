@@ -8,7 +8,8 @@ public class PartialFcKernelTests
 {
     static (int[] Drawn, int[] LocalLabels) Draw(int[] labels, int classes, int total, ulong seed, ulong step, int first = 0, Order order = Order.Forwards)
     {
-        using Global<int> labelled = new(labels), drawn = new(total), local = new(labels.Length), slots = new(labels.Length), marks = new(new int[CudaKernels.PartialMarks(classes)]), counts = new(CudaKernels.PartialCounts(total));
+        using Global<int> labelled = new(labels), drawn = new(total), local = new(labels.Length), slots = new(labels.Length), marks = new(new int[CudaKernels.PartialMarks(classes)]),
+            counts = new(CudaKernels.PartialCounts(total));
         var args = new PartialFcArguments
         {
             Labels = labelled.Address, Drawn = drawn.Address, LocalLabels = local.Address, Slots = slots.Address, Marks = marks.Address, Counts = counts.Address,
