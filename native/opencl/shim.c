@@ -4,9 +4,8 @@
  * functions; the loader finds all others in the library below.
  *
  *   clGetDeviceInfo            claims the generic address space and OpenCL 2.0, so that ILGPU accepts the device.
- *   clCreateProgramWithSource  puts definitions before the program: OpenCL 2.0 atomics by those of 1.2, and a name that
- *                              ILGPU writes without one of OpenCL's. Casts to atomic types, which would lose the address
- *                              space, are blanked out.
+ *   clCreateProgramWithSource  puts definitions before the program: OpenCL 2.0 atomics by those of 1.2. Casts to
+ *                              atomic types, which would lose the address space, are blanked out.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -17,7 +16,6 @@
 enum { DEVICE_VERSION = 0x102F, GENERIC_ADDRESS_SPACE_SUPPORT = 0x1069, SUCCESS = 0, OUT_OF_HOST_MEMORY = -6 };
 
 static const char prelude[] =
-    "#define FusedMultiplyAdd fma\n"
     "#undef atomic_fetch_add\n#undef atomic_fetch_min\n#undef atomic_fetch_max\n#undef atomic_exchange\n"
     "#define fs_atomic static __attribute__((overloadable))\n"
     "#define FS_ATOMICS(space, type) \\\n"

@@ -14,6 +14,7 @@ static partial class CudaDriver
     /// <summary>The newest CUDA version the driver speaks, such as 13.0; null where there is no driver.</summary>
     public static Version? DriverVersion()
     {
+        GpuLibraries.Install();
         try { return GetVersion(out int version) == 0 ? new(version / 1000, version % 1000 / 10) : null; }
         catch (DllNotFoundException) { return null; }
     }
@@ -21,6 +22,7 @@ static partial class CudaDriver
     /// <summary>Why no CUDA device can be used, in words; null where one can.</summary>
     public static string? WhyNot()
     {
+        GpuLibraries.Install();
         try
         {
             int status = Init(0);

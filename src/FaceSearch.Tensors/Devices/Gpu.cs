@@ -92,9 +92,11 @@ public sealed partial class Gpu : Device
 
     static ArrayView<int> Integers(Tensor t) => Of(t).Cast<int>();
 
+    public override void Synchronize() => stream.Synchronize();
+
     public override void Dispose()
     {
-        stream.Synchronize();
+        Synchronize();
         pool.Dispose();
         stream.Dispose();
     }

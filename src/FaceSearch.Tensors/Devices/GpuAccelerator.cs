@@ -63,16 +63,16 @@ sealed class GpuAccelerator
     static GpuAccelerator OpenCuda()
     {
         if (CudaDriver.WhyNot() is { } reason) throw new DeviceException($"there is no CUDA device: {reason}");
-        var context = Context.Create(builder => builder.Cuda().Optimize(OptimizationLevel.O2));
+        var context = Context.Create(builder => Ilgpu.Optimised(builder.Cuda()));
         if (context.GetCudaDevices().Count == 0) throw new DeviceException("there is no CUDA device that ILGPU supports: it needs compute capability 3.0 or newer");
         return new(context.CreateCudaAccelerator(0));
     }
 
     static GpuAccelerator OpenSimulated()
     {
-        OpenClShim.Use();
+        GpuLibraries.LoadShim();
         // O2 as on CUDA; below, its OpenCL code has generic pointers, which PoCL refuses.
-        var context = Context.Create(builder => builder.OpenCL(device => true).Optimize(OptimizationLevel.O2));
+        var context = Context.Create(builder => Ilgpu.Optimised(builder.OpenCL(device => true)));
         foreach (var device in context.GetCLDevices())
             if (device.DeviceType == CLDeviceType.CL_DEVICE_TYPE_CPU) return new(device.CreateCLAccelerator(context));
         throw new DeviceException("the simulated GPU needs an OpenCL device on the CPU: apt-get install pocl-opencl-icd");

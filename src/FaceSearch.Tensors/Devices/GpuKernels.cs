@@ -6,6 +6,9 @@ namespace FaceSearch.Tensors;
 /// <summary>
 /// A kernel: a struct of its operands whose <see cref="Run"/> every thread of the grid executes. Groups have
 /// <see cref="Gpu.Threads"/> threads. ILGPU compiles it with everything it calls into one function.
+///
+/// Operands may be structs of operands, but none may end in padding where another field follows: ILGPU 1.5.3 takes two structs for
+/// one if they have the same fields after flattening, and then the host writes one layout and the kernel reads the other.
 /// </summary>
 interface IKernel
 {

@@ -12,6 +12,11 @@ static class GpuMath
     const double Ln2High = 6.93147180369123816490e-01, Ln2Low = 1.90821492927058770002e-10, InverseLn2 = 1.44269504088896338700;
     const double PiHigh = 3.14159265358979311600, PiLow = 1.22464679914735317723e-16;
 
+    /// a·b + c, which the driver's compiler and PoCL's contract into one instruction. MathF.FusedMultiplyAdd becomes a call of a
+    /// function that nobody defines (ILGPU 1.5.3).
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static float MultiplyAdd(float a, float b, float c) => a * b + c;
+
     /// eˣ to two units in the last place, held within the normal numbers; a NaN stays one. The polynomial is Cephes'.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float Exp(float x)
@@ -23,15 +28,15 @@ static class GpuMath
         float scaled = x * 1.44269504f;
         int n = (int)(scaled + (scaled < 0 ? -0.5f : 0.5f));
         // ln 2 in two parts, so that the remainder keeps its bits.
-        float f = MathF.FusedMultiplyAdd(n, -0.693359375f, x);
-        f = MathF.FusedMultiplyAdd(n, 2.12194440e-4f, f);
+        float f = MultiplyAdd(n, -0.693359375f, x);
+        f = MultiplyAdd(n, 2.12194440e-4f, f);
         float p = 1.9875691500e-4f;
-        p = MathF.FusedMultiplyAdd(p, f, 1.3981999507e-3f);
-        p = MathF.FusedMultiplyAdd(p, f, 8.3334519073e-3f);
-        p = MathF.FusedMultiplyAdd(p, f, 4.1665795894e-2f);
-        p = MathF.FusedMultiplyAdd(p, f, 1.6666665459e-1f);
-        p = MathF.FusedMultiplyAdd(p, f, 5.0000001201e-1f);
-        p = MathF.FusedMultiplyAdd(p * f, f, f + 1);
+        p = MultiplyAdd(p, f, 1.3981999507e-3f);
+        p = MultiplyAdd(p, f, 8.3334519073e-3f);
+        p = MultiplyAdd(p, f, 4.1665795894e-2f);
+        p = MultiplyAdd(p, f, 1.6666665459e-1f);
+        p = MultiplyAdd(p, f, 5.0000001201e-1f);
+        p = MultiplyAdd(p * f, f, f + 1);
         return p * Interop.IntAsFloat((uint)(n + 127) << 23);
     }
 
@@ -112,7 +117,7 @@ static class GpuMath
 /// </summary>
 readonly struct Divisor
 {
-    readonly uint multiplier;
+    readonly ulong multiplier;
     readonly int shift;
     public readonly int Value;
 
@@ -120,13 +125,13 @@ readonly struct Divisor
     {
         Value = value;
         shift = 32 - System.Numerics.BitOperations.LeadingZeroCount((uint)value - 1);
-        multiplier = (uint)(((1UL << 32) * ((1UL << shift) - (ulong)value) / (ulong)value) + 1);
+        multiplier = (1UL << 32) * ((1UL << shift) - (ulong)value) / (ulong)value + 1;
     }
 
     public int Quotient(int n)
     {
-        uint high = (uint)(((ulong)multiplier * (uint)n) >> 32);
-        return (int)(((ulong)high + (uint)n) >> shift);
+        ulong dividend = (uint)n, high = (multiplier * dividend) >> 32;
+        return (int)((high + dividend) >> shift);
     }
 
     /// The remainder, and the quotient with it.

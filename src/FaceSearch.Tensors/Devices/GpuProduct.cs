@@ -13,10 +13,10 @@ struct Quad
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public readonly Quad Plus(float factor, Quad b) => new()
     {
-        X = MathF.FusedMultiplyAdd(factor, b.X, X),
-        Y = MathF.FusedMultiplyAdd(factor, b.Y, Y),
-        Z = MathF.FusedMultiplyAdd(factor, b.Z, Z),
-        W = MathF.FusedMultiplyAdd(factor, b.W, W),
+        X = GpuMath.MultiplyAdd(factor, b.X, X),
+        Y = GpuMath.MultiplyAdd(factor, b.Y, Y),
+        Z = GpuMath.MultiplyAdd(factor, b.Z, Z),
+        W = GpuMath.MultiplyAdd(factor, b.W, W),
     };
 }
 

@@ -23,6 +23,9 @@ static class Ilgpu
 
     static T OnOneThread<T>(Func<T> compile) => Task.Factory.StartNew(compile, CancellationToken.None, TaskCreationOptions.None, oneThread).GetAwaiter().GetResult();
 
+    /// <summary>One function a kernel: ILGPU leaves calls of larger methods standing, and passes structs to them through memory.</summary>
+    public static Context.Builder Optimised(Context.Builder builder) => builder.Optimize(OptimizationLevel.O2).Inlining(InliningMode.Aggressive);
+
     /// <summary>Compiles a kernel for its accelerator. PTX is corrected (<see cref="Corrected"/>) before the driver sees it.</summary>
     public static CompiledKernel Compile(Accelerator accelerator, EntryPointDescription entry)
     {
@@ -42,7 +45,7 @@ static class Ilgpu
     public static string CompilePtx(Type kernel, int major, int minor)
     {
         // A context of its own: after an error ILGPU's context compiles nothing more.
-        using var context = Context.Create(builder => builder.Optimize(OptimizationLevel.O2));
+        using var context = Context.Create(builder => Optimised(builder));
         var architecture = new CudaArchitecture(major, minor);
         if (!CudaAccelerator.TryGetInstructionSet(architecture, CudaDriverVersion.FromMajorMinor(13, 0), out _, out var instructions))
             throw new NotSupportedException($"ILGPU knows no instruction set for compute capability {major}.{minor}");

@@ -14,8 +14,8 @@ readonly struct AdamWPoint(View parameter, View gradient, View first, View secon
     public void At(long i)
     {
         float g = gradient[i], m = first[i], v = second[i];
-        first[i] = m = MathF.FusedMultiplyAdd(rest1, g - m, m);
-        second[i] = v = MathF.FusedMultiplyAdd(rest2, MathF.FusedMultiplyAdd(g, g, -v), v);
-        parameter[i] = keep * parameter[i] - step * (m / MathF.FusedMultiplyAdd(root, MathF.Sqrt(v), epsilon));
+        first[i] = m = GpuMath.MultiplyAdd(rest1, g - m, m);
+        second[i] = v = GpuMath.MultiplyAdd(rest2, GpuMath.MultiplyAdd(g, g, -v), v);
+        parameter[i] = keep * parameter[i] - step * (m / GpuMath.MultiplyAdd(root, MathF.Sqrt(v), epsilon));
     }
 }

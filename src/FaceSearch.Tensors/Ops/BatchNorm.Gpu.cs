@@ -29,8 +29,8 @@ public sealed partial class Gpu
     {
         var rows = new GpuRows(dy.Shape);
         var (norm, d) = (new NormGradient(y), Of(dy));
-        SumColumns(new NormGradientSums(norm, d, rows, Of(dgamma), Of(dbeta), Of(dslope ?? dbeta), dslope is null ? 0 : 1), rows.Rows, rows.Columns);
-        if (dx is not null) Pass(new NormGradientCell(norm, d, Of(dx), rows, Of(dgamma), Of(dbeta), training ? 1f / rows.Rows : 0), rows);
+        SumColumns(new NormGradientSums(norm, d, rows, Of(dgamma), Of(dbeta), Of(dslope ?? dbeta)), rows.Rows, rows.Columns);
+        if (dx is not null) Pass(new NormGradientCell(norm, d, Of(dx), rows, Of(dgamma), Of(dbeta), training ? 1.0 / rows.Rows : 0), rows);
     }
 }
 
@@ -77,7 +77,7 @@ readonly struct RunningStatistics(View runningMean, View runningVariance, float 
 readonly struct NormGradient
 {
     readonly View x, mean, inverse, gamma, beta, slope;
-    readonly int hasSlope;
+    readonly long hasSlope;
 
     public NormGradient(Normalised y)
     {
@@ -86,14 +86,15 @@ readonly struct NormGradient
         hasSlope = y.Slope is null ? 0 : 1;
     }
 
+    public bool HasSlope => hasSlope != 0;
     public float Standard(long i, int c) => (x[i] - mean[c]) * inverse[c];
     public float Scale(int c) => gamma[c] * inverse[c];
     /// What the slope is applied to: as the forward pass computed it, so that both see the same sign.
-    public float BeforeSlope(long i, int c) => MathF.FusedMultiplyAdd(x[i] - mean[c], gamma[c] * inverse[c], beta[c]);
+    public float BeforeSlope(long i, int c) => GpuMath.MultiplyAdd(x[i] - mean[c], gamma[c] * inverse[c], beta[c]);
     public float Gradient(float dy, float before, int c) => hasSlope == 0 || before > 0 ? dy : slope[c] * dy;
 }
 
-readonly struct NormGradientSums(NormGradient norm, View dy, GpuRows rows, View dgamma, View dbeta, View dslope, int hasSlope) : IColumnSums
+readonly struct NormGradientSums(NormGradient norm, View dy, GpuRows rows, View dgamma, View dbeta, View dslope) : IColumnSums
 {
     public Sums At(int row, int column, int part)
     {
@@ -106,12 +107,12 @@ readonly struct NormGradientSums(NormGradient norm, View dy, GpuRows rows, View 
     {
         dgamma[column] = total.A;
         dbeta[column] = total.B;
-        if (hasSlope != 0) dslope[column] = total.C;
+        if (norm.HasSlope) dslope[column] = total.C;
     }
 }
 
 /// Share is 1/m in training; 0 where the statistics count as constants.
-readonly struct NormGradientCell(NormGradient norm, View dy, View dx, GpuRows rows, View dgamma, View dbeta, float share) : ICell
+readonly struct NormGradientCell(NormGradient norm, View dy, View dx, GpuRows rows, View dgamma, View dbeta, double share) : ICell
 {
     public void At(int row, int column)
     {
@@ -122,7 +123,7 @@ readonly struct NormGradientCell(NormGradient norm, View dy, View dx, GpuRows ro
             return;
         }
         float h = norm.Gradient(dy[i], norm.BeforeSlope(i, column), column);
-        float common = share * MathF.FusedMultiplyAdd(norm.Standard(i, column), dgamma[column], dbeta[column]);
+        float common = (float)share * GpuMath.MultiplyAdd(norm.Standard(i, column), dgamma[column], dbeta[column]);
         dx[i] = norm.Scale(column) * (h - common);
     }
 }

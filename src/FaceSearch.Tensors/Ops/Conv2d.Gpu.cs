@@ -34,7 +34,7 @@ public sealed partial class Gpu
             SumColumns(new DepthwiseWeight(Load(x), Of(dy), Of(dweight), window, rows), rows.Rows, rows.Columns, taps);
             return;
         }
-        Multiply(new ChannelOperand(Of(dy), rows, outputs), new TapOperand(Load(x), window, inputs), new WeightResult(Of(dweight), outputs, new(inputs), taps),
+        Multiply(new ChannelOperand(Of(dy), rows.Pitch, outputs), new TapOperand(Load(x), window, inputs), new WeightResult(Of(dweight), new(inputs), outputs, taps),
             outputs, taps * inputs, rows.Rows, sliding.Groups);
     }
 
@@ -61,14 +61,16 @@ readonly struct Window
 {
     readonly Divisor height, width, kernelWidth, spread;
     readonly int fromHeight, fromWidth, fromPitch, step, origin, direction;
-    public readonly int Taps;
+    readonly long taps;
 
     Window(Shape weight, Shape from, Shape to, int step, int origin, int direction, int spread)
     {
         (height, width, kernelWidth, this.spread) = (new(to.Height), new(to.Width), new(weight[3]), new(spread));
         (fromHeight, fromWidth, fromPitch) = (from.Height, from.Width, GpuLayout.Pitch(from.Channels));
-        (this.step, this.origin, this.direction, Taps) = (step, origin, direction, weight[2] * weight[3]);
+        (this.step, this.origin, this.direction, taps) = (step, origin, direction, weight[2] * weight[3]);
     }
+
+    public int Taps => (int)taps;
 
     public static Window Forward(Shape weight, Shape x, Shape y, Sliding s) => new(weight, x, y, s.Stride, -s.Padding, 1, 1);
     public static Window Backward(Shape weight, Shape dy, Shape dx, Sliding s) => new(weight, dy, dx, 1, s.Padding, -1, s.Stride);
@@ -138,20 +140,20 @@ readonly struct PackedOperand(View packed, int outputs, int depth) : IOperand
 }
 
 /// <summary>Channels of a part of a map.</summary>
-readonly struct MapResult(View y, int pitch, int outputs, int groups) : IResult
+readonly struct MapResult(View y, long pitch, int outputs, int groups) : IResult
 {
     public void Put(int row, int column, int part, float value)
     {
-        if (column < outputs || part == groups - 1) y[(long)row * pitch + part * outputs + column] = value;
+        if (column < outputs || part == groups - 1) y[row * pitch + part * outputs + column] = value;
     }
 }
 
 /// <summary>Left side of a weight gradient: line = output channel, term = pixel.</summary>
-readonly struct ChannelOperand(View dy, GpuRows rows, int outputs) : IOperand
+readonly struct ChannelOperand(View dy, int pitch, int outputs) : IOperand
 {
     public int AlongDepth => 0;
     public Line LineOf(int line, int part) => new() { Offset = line < outputs ? (long)part * outputs + line : -1 };
-    public float At(Line line, int k) => line.Offset < 0 ? 0 : dy[line.Offset + (long)k * rows.Pitch];
+    public float At(Line line, int k) => line.Offset < 0 ? 0 : dy[line.Offset + (long)k * pitch];
 }
 
 /// <summary>Right side of a weight gradient: line = tap and channel, term = output pixel.</summary>
@@ -164,7 +166,7 @@ readonly struct TapOperand(MapLoad x, Window window, int channels) : IOperand
     public Line LineOf(int line, int part)
     {
         int channel = perTap.Remainder(line, out int tap);
-        return new() { Offset = tap < window.Taps ? 0 : -1, Row = tap, Part = part * channels + channel };
+        return new() { Offset = tap < window.Taps ? 0 : -1, Row = tap, Part = part * perTap.Value + channel };
     }
 
     public float At(Line line, int k)
@@ -176,7 +178,7 @@ readonly struct TapOperand(MapLoad x, Window window, int channels) : IOperand
 }
 
 /// <summary>[outputs][inputs][taps] from rows of outputs and columns of taps and inputs.</summary>
-readonly struct WeightResult(View dweight, int outputs, Divisor inputs, int taps) : IResult
+readonly struct WeightResult(View dweight, Divisor inputs, int outputs, int taps) : IResult
 {
     public void Put(int row, int column, int part, float value)
     {
@@ -197,7 +199,7 @@ readonly struct DepthwiseCell(MapLoad x, View weight, View y, Window window, Gpu
             for (int tap = 0; tap < window.Taps; tap++)
             {
                 long at = window.Offset(line, tap);
-                if (at >= 0) sum = MathF.FusedMultiplyAdd(x.At(at + column, column), weight[(long)column * window.Taps + tap], sum);
+                if (at >= 0) sum = GpuMath.MultiplyAdd(x.At(at + column, column), weight[(long)column * window.Taps + tap], sum);
             }
         }
         y[rows.At(row, column)] = sum;

@@ -53,7 +53,7 @@ public sealed partial class Gpu
                 Multiply(MatrixOperand.Columns(Of(gradients), batch), MatrixOperand.Columns(some, dimension), new MatrixResult(Of(dUnit), dimension, first > 0 ? 1 : 0), batch, dimension, count);
             if (dCentres is null && update is null) continue;
             Pass(new SumAlong(Of(along), inverse, rowTiles, most), count);
-            var target = new CentreResult(some, Of(along), dimension, Slice(dCentres ?? centres), Slice(update?.Velocity ?? centres), update is null ? default : new(update.Rule, update.Velocity is not null), update is null ? 0 : 1);
+            var target = new CentreResult(some, Of(along), Slice(dCentres ?? centres), Slice(update?.Velocity ?? centres), dimension, update is null ? default : new(update.Rule, update.Velocity is not null), update is null ? 0 : 1);
             Multiply(MatrixOperand.Rows(Of(gradients), count, batch), MatrixOperand.Columns(Of(unit), dimension), target, count, dimension, batch);
 
             View Slice(Tensor t) => Of(t).SubView((long)first * dimension, (long)count * dimension);
@@ -90,7 +90,7 @@ readonly struct InverseLengths(View centres, View inverses, int classes, int dim
             for (int k = lane; k < dimension; k += Lanes)
             {
                 float w = centres[(long)centre * dimension + k];
-                squares = MathF.FusedMultiplyAdd(w, w, squares);
+                squares = GpuMath.MultiplyAdd(w, w, squares);
             }
         parts[Group.IdxX] = squares;
         Group.Barrier();
@@ -165,12 +165,12 @@ readonly struct SumAlong(View along, View inverses, int rowTiles, int stride) : 
 }
 
 /// <summary>Where the gradients of the centres go: to memory, or into a step of SGD. A centre's gradient is product + pull·w.</summary>
-readonly struct CentreResult(View centres, View pull, int dimension, View gradients, View velocity, SgdFactors factors, int updates) : IResult
+readonly struct CentreResult(View centres, View pull, View gradients, View velocity, int dimension, SgdFactors factors, int updates) : IResult
 {
     public void Put(int row, int column, int part, float value)
     {
         long i = (long)row * dimension + column;
-        float gradient = MathF.FusedMultiplyAdd(pull[row], centres[i], value);
+        float gradient = GpuMath.MultiplyAdd(pull[row], centres[i], value);
         if (updates != 0) factors.Step(centres, velocity, i, gradient);
         else gradients[i] = gradient;
     }

@@ -17,7 +17,8 @@ public sealed partial class Gpu
 readonly struct MatrixOperand : IOperand
 {
     readonly View values;
-    readonly int lines, lineStride, termStride;
+    readonly long lineStride;
+    readonly int lines, termStride;
 
     MatrixOperand(View values, int lines, int lineStride, int termStride) =>
         (this.values, this.lines, this.lineStride, this.termStride) = (values, lines, lineStride, termStride);
@@ -28,7 +29,7 @@ readonly struct MatrixOperand : IOperand
     public static MatrixOperand Columns(View values, int columns, int stride = 0) => new(values, columns, 1, stride == 0 ? columns : stride);
 
     public int AlongDepth => termStride == 1 ? 1 : 0;
-    public Line LineOf(int line, int part) => new() { Offset = line < lines ? (long)line * lineStride : -1 };
+    public Line LineOf(int line, int part) => new() { Offset = line < lines ? line * lineStride : -1 };
     public float At(Line line, int k) => line.Offset < 0 ? 0 : values[line.Offset + (long)k * termStride];
 }
 

@@ -10,30 +10,29 @@ namespace FaceSearch.Tensors;
 readonly struct MapLoad
 {
     readonly View values, mean, inverse, gamma, beta, slope;
-    // 0: as it lies, 1: normalised, 2: with a slope.
-    readonly int steps;
+    readonly int isNormalised, hasSlope;
 
     public MapLoad(View values)
     {
         // A kernel's views must all be views, read or not.
         this.values = mean = inverse = gamma = beta = slope = values;
-        steps = 0;
+        isNormalised = hasSlope = 0;
     }
 
     public MapLoad(Normalised x)
     {
         (values, mean, inverse, gamma, beta) = (Gpu.Of(x.Source), Gpu.Of(x.Mean), Gpu.Of(x.Inverse), Gpu.Of(x.Gamma), Gpu.Of(x.Beta));
         slope = x.Slope is null ? beta : Gpu.Of(x.Slope);
-        steps = x.Slope is null ? 1 : 2;
+        (isNormalised, hasSlope) = (1, x.Slope is null ? 0 : 1);
     }
 
     /// The value that lies at i, of that channel; not for padding lanes.
     public float At(long i, int channel)
     {
         float x = values[i];
-        if (steps == 0) return x;
-        float v = MathF.FusedMultiplyAdd(x - mean[channel], gamma[channel] * inverse[channel], beta[channel]);
-        return steps == 1 || v > 0 ? v : slope[channel] * v;
+        if (isNormalised == 0) return x;
+        float v = GpuMath.MultiplyAdd(x - mean[channel], gamma[channel] * inverse[channel], beta[channel]);
+        return hasSlope == 0 || v > 0 ? v : slope[channel] * v;
     }
 }
 

@@ -19,7 +19,7 @@ readonly struct NormalizeRow(View x, View y, View norms, int columns) : IKernel
     {
         long row = (long)Grid.IdxX * columns;
         float squares = 0;
-        for (int c = Group.IdxX; c < columns; c += Gpu.Threads) squares = MathF.FusedMultiplyAdd(x[row + c], x[row + c], squares);
+        for (int c = Group.IdxX; c < columns; c += Gpu.Threads) squares = GpuMath.MultiplyAdd(x[row + c], x[row + c], squares);
         float norm = MathF.Sqrt(GroupSum.Of(squares)), scale = norm > 0 ? 1 / norm : 0;
         if (Group.IdxX == 0) norms[Grid.IdxX] = norm;
         for (int c = Group.IdxX; c < columns; c += Gpu.Threads) y[row + c] = x[row + c] * scale;
@@ -32,8 +32,8 @@ readonly struct NormalizeBackwardRow(View y, View norms, View dy, View dx, int c
     {
         long row = (long)Grid.IdxX * columns;
         float part = 0;
-        for (int c = Group.IdxX; c < columns; c += Gpu.Threads) part = MathF.FusedMultiplyAdd(y[row + c], dy[row + c], part);
+        for (int c = Group.IdxX; c < columns; c += Gpu.Threads) part = GpuMath.MultiplyAdd(y[row + c], dy[row + c], part);
         float dot = GroupSum.Of(part), norm = norms[Grid.IdxX], scale = norm > 0 ? 1 / norm : 0;
-        for (int c = Group.IdxX; c < columns; c += Gpu.Threads) dx[row + c] = MathF.FusedMultiplyAdd(-dot, y[row + c], dy[row + c]) * scale;
+        for (int c = Group.IdxX; c < columns; c += Gpu.Threads) dx[row + c] = GpuMath.MultiplyAdd(-dot, y[row + c], dy[row + c]) * scale;
     }
 }

@@ -95,6 +95,6 @@ readonly struct Swish : IUnary
     public static float BackwardOne(float x, float dy)
     {
         float s = Sigmoid.ApplyOne(x);
-        return dy * s * MathF.FusedMultiplyAdd(x, 1 - s, 1);
+        return dy * s * GpuMath.MultiplyAdd(x, 1 - s, 1);
     }
 }

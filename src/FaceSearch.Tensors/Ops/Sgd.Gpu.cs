@@ -18,8 +18,8 @@ readonly struct SgdFactors(SgdRule rule, bool hasVelocity)
     /// The step of element i, where the gradient is `gradient`.
     public void Step(View parameter, View velocity, long i, float gradient)
     {
-        float p = parameter[i], g = MathF.FusedMultiplyAdd(weightDecay, p, gradient), v = g;
-        if (hasVelocity != 0) velocity[i] = v = MathF.FusedMultiplyAdd(momentum, velocity[i], g);
+        float p = parameter[i], g = GpuMath.MultiplyAdd(weightDecay, p, gradient), v = g;
+        if (hasVelocity != 0) velocity[i] = v = GpuMath.MultiplyAdd(momentum, velocity[i], g);
         parameter[i] = p - rate * (ofGradient * g + ofVelocity * v);
     }
 }

@@ -1,0 +1,26 @@
+namespace FaceSearch.Tensors;
+
+/// <summary>Opens the device that a setting names.</summary>
+public static class Devices
+{
+    public const string Auto = "auto", CpuName = "cpu", Cuda = "cuda", Simulated = "simulated";
+
+    /// <summary>What can be asked for: the best there is, the CPU, a CUDA GPU, or GPU kernels run on the CPU (for tests: slow).</summary>
+    public static IReadOnlyList<string> Names { get; } = [Auto, CpuName, Cuda, Simulated];
+
+    /// <summary>
+    /// A device that the caller disposes. Threads, instruction set and `exact` are the CPU's (<see cref="Cpu.Create"/>).
+    /// Throws a <see cref="DeviceException"/> that says why there is none of that name.
+    /// </summary>
+    public static Device Open(string name, int threads = 1, string? instructionSet = null, bool exact = false) => Resolve(name) switch
+    {
+        Cuda => new Gpu(GpuAccelerator.Cuda),
+        Simulated => new Gpu(GpuAccelerator.Simulated),
+        _ => Cpu.Create(threads, instructionSet, exact),
+    };
+
+    /// <summary>The device that `auto` stands for here: CUDA where there is a GPU, else the CPU. Other names are themselves.</summary>
+    public static string Resolve(string name) =>
+        !Names.Contains(name) ? throw new DeviceException($"device '{name}' is none of {string.Join(", ", Names)}")
+        : name != Auto ? name : CudaDriver.WhyNot() is null ? Cuda : CpuName;
+}

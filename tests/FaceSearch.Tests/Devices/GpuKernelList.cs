@@ -1,0 +1,81 @@
+using System.Reflection;
+using FaceSearch.Tensors;
+
+namespace FaceSearch.Tests.Devices;
+
+/// <summary>
+/// Every kernel of the engine with the operands that it is launched with. Kernels over points, cells and columns are found by
+/// themselves; products are listed here, as what is combined with what stands in no type.
+/// </summary>
+static class GpuKernelList
+{
+    static readonly Type[] products =
+    [
+        typeof(Product<MatrixOperand, MatrixOperand, MatrixResult>), typeof(Product<MatrixOperand, MatrixOperand, PartialResult>), typeof(Product<MatrixOperand, MatrixOperand, CentreResult>),
+        typeof(Product<PixelOperand, PackedOperand, MapResult>), typeof(Product<PixelOperand, PackedOperand, PartialResult>),
+        typeof(Product<ChannelOperand, TapOperand, WeightResult>), typeof(Product<ChannelOperand, TapOperand, PartialResult>),
+    ];
+
+    static IEnumerable<Type> Structs => typeof(Gpu).Assembly.GetTypes().Where(t => t.IsValueType);
+
+    static IEnumerable<Type> Functions => Structs.Where(t => t.IsAssignableTo(typeof(IUnary)));
+
+    public static Type[] All { get; } =
+    [
+        .. Structs.Where(t => t.IsAssignableTo(typeof(IKernel)) && !t.IsGenericType),
+        .. Over(typeof(IPoint)).Select(t => typeof(PointPass<>).MakeGenericType(t)),
+        .. Over(typeof(ICell)).Select(t => typeof(CellPass<>).MakeGenericType(t)),
+        .. Over(typeof(IColumnSums)).SelectMany(t => new[] { typeof(ColumnPartials<>), typeof(ColumnFinish<>) }.Select(k => k.MakeGenericType(t))),
+        .. products,
+    ];
+
+    /// Closed: over functions, or over what becomes of a product.
+    static IEnumerable<Type> Over(Type contract) => Structs.Where(t => t.IsAssignableTo(contract)).SelectMany(t => !t.IsGenericType ? [t]
+        : t.GetGenericArguments()[0].GetGenericParameterConstraints().Contains(typeof(IUnary)) ? Functions.Select(f => t.MakeGenericType(f))
+        : Structs.Where(r => r.IsAssignableTo(typeof(IResult)) && r != typeof(PartialResult)).Select(r => t.MakeGenericType(r)));
+
+    /// <summary>Where each number of a kernel lies, as the host writes it, and as one flat struct of the same numbers would have it.</summary>
+    public static (string Field, int Nested, int Flat)[] Layout(Type kernel)
+    {
+        var fields = new List<(string, int, int)>();
+        int flat = 0;
+        Add(kernel, 0, kernel.Name);
+        return [.. fields];
+
+        void Add(Type type, int at, string name)
+        {
+            // A view is an address and a length.
+            int size = Size(type);
+            if (size > 0)
+            {
+                flat = RoundUp(flat, size);
+                fields.Add((name, at, flat));
+                flat += size;
+                return;
+            }
+            foreach (var (field, offset) in Offsets(type)) Add(field.FieldType, at + offset, $"{name}.{field.Name}");
+        }
+    }
+
+    static int RoundUp(int value, int to) => (value + to - 1) / to * to;
+
+    /// Bytes of a number, 0 for a struct. A view counts as one number of eight bytes, twice.
+    static int Size(Type type) => type == typeof(long) || type == typeof(ulong) || type == typeof(double) || IsView(type) ? 8 : type == typeof(int) || type == typeof(uint) || type == typeof(float) ? 4 : 0;
+
+    static bool IsView(Type type) => type.IsGenericType && type.GetGenericTypeDefinition() == typeof(ILGPU.ArrayView<>);
+
+    static int Alignment(Type type) => Size(type) is > 0 and var size ? size : Offsets(type).Select(f => Alignment(f.Field.FieldType)).DefaultIfEmpty(1).Max();
+
+    static int Extent(Type type) => Size(type) is > 0 and var size ? size : RoundUp(Offsets(type).Select(f => f.Offset + Extent(f.Field.FieldType)).DefaultIfEmpty(0).Max(), Alignment(type));
+
+    static IEnumerable<(FieldInfo Field, int Offset)> Offsets(Type type)
+    {
+        int at = 0;
+        foreach (var field in type.GetFields(BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic))
+        {
+            at = RoundUp(at, Alignment(field.FieldType));
+            yield return (field, at);
+            at += Extent(field.FieldType);
+        }
+    }
+}
