@@ -7,6 +7,7 @@ usage() {
     cat <<TXT
 ./build.sh search [options]   the main job on generated faces (or on yours: --set Data.Folder=DIR); options as in 'facesearch search --help'
 ./build.sh test [options]     everything needed, then all tests; last line: N passed, N failed, N skipped
+./build.sh native             the C libraries of native/, where there is a C compiler: the simulated GPU, the fake CUDA driver of tests
 ./build.sh build              restore and build, warnings are errors
 ./build.sh run <arguments>    any facesearch command, for example: ./build.sh run doctor
 ./build.sh perf <case>|all    measurements beside TorchSharp; ./build.sh perf --list names them, --table prints the results
@@ -34,9 +35,19 @@ build() {
     rm -f "$log"
 }
 
+# The simulated GPU of the tests: PoCL, installed at most once where that takes no password; without it those tests are skipped by name.
+simulated_gpu() {
+    if ! ls /etc/OpenCL/vendors/pocl.icd >/dev/null 2>&1 && [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null && [ ! -e native/bin/asked-for-pocl ]; then
+        mkdir -p native/bin && touch native/bin/asked-for-pocl
+        { timeout 120 apt-get update && DEBIAN_FRONTEND=noninteractive timeout 300 apt-get install -y --no-install-recommends pocl-opencl-icd; } >/dev/null 2>&1 || true
+    fi
+    native/build.sh
+}
+
 run_tests() {
     local log status=0
     log=$(mktemp)
+    simulated_gpu
     build tests/FaceSearch.Tests/FaceSearch.Tests.csproj
     dotnet tests/FaceSearch.Tests/bin/Release/net10.0/FaceSearch.Tests.dll -noColor "$@" 2>&1 | tee "$log" || status=$?
     # xunit's summary: Total: 9, Errors: 0, Failed: 0, Skipped: 0, Not Run: 0
@@ -64,8 +75,10 @@ case "${1:-}" in
         shift
         run_tests "$@"
         ;;
+    native) native/build.sh ;;
     build)
         need_sdk
+        native/build.sh
         dotnet build -c Release --nologo FaceSearch.sln
         ;;
     perf)

@@ -1,11 +1,12 @@
 /*
  * Lets ILGPU 1.5.3 use PoCL's CPU device, which lacks one feature that ILGPU asks for and does not need once its code is
- * optimised: the generic address space. The library takes the place of libOpenCL.so.1, on which it depends, and changes two
+ * optimised: the generic address space. The library takes the place of libOpenCL.so.1, on which it depends, and changes three
  * functions; the loader finds all others in the library below.
  *
  *   clGetDeviceInfo            claims the generic address space and OpenCL 2.0, so that ILGPU accepts the device.
  *   clCreateProgramWithSource  puts definitions before the program: OpenCL 2.0 atomics by those of 1.2. Casts to
  *                              atomic types, which would lose the address space, are blanked out.
+ *   clBuildProgram             asks for no warnings: PoCL counts them on the terminal.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -79,4 +80,17 @@ void *clCreateProgramWithSource(void *context, uint32_t count, const char **text
     void *made = call(context, 1, &all, NULL, status);
     free(program);
     return made;
+}
+
+int32_t clBuildProgram(void *program, uint32_t count, const void *devices, const char *options, void *told, void *data)
+{
+    int32_t (*call)(void *, uint32_t, const void *, const char *, void *, void *) = original("clBuildProgram");
+    const char *quiet = " -w";
+    char *all = malloc((options ? strlen(options) : 0) + strlen(quiet) + 1);
+    if (!all) return OUT_OF_HOST_MEMORY;
+    strcpy(all, options ? options : "");
+    strcat(all, quiet);
+    int32_t status = call(program, count, devices, all, told, data);
+    free(all);
+    return status;
 }

@@ -80,7 +80,10 @@ public class TrainingTests
         Assert.True(error <= 1e-4 * length, $"relative error {Math.Sqrt(error / length):E1}");
     }
 
-    /// <summary>Twelve steps of SGD, of AdamW, and of SGD that moves the centres in the head: as on the CPU, and the same bits twice.</summary>
+    /// <summary>
+    /// Eight steps of SGD, of AdamW, and of SGD that moves the centres in the head: as on the CPU, and the same bits twice. At a
+    /// gentle rate, since trainings that differ in rounding drift apart sooner or later.
+    /// </summary>
     [Theory]
     [InlineData("sgd", 5)]
     [InlineData("sgd", 0)]
@@ -88,21 +91,26 @@ public class TrainingTests
     public void ATrainingOnAGpuIsThatOfTheCpu(string optimizer, double clip)
     {
         Assert.SkipWhen(TestDevice.WhyNoSimulatedGpu is not null, TestDevice.WhyNoSimulatedGpu ?? "");
-        var settings = Small(12, Gentle with { Train = new() { Optimizer = optimizer, Clip = clip, Rate = 0.003 }, Net = new() { Width = 0.5, Depth = 0.5, Dropout = 0.1 } }, batch: 8);
+        var settings = Small(8, Gentle with
+        {
+            Train = new() { Optimizer = optimizer, Clip = clip, Rate = 0.0003 },
+            Net = new() { Width = 0.5, Depth = 0.5, Dropout = 0.1 },
+            Head = Gentle.Head with { Recompute = true },
+        }, batch: 8);
         var (expected, loss) = Run(Cpu.Create(2));
         var (actual, otherLoss) = Run(TestDevice.Open(TestDevice.Simulated, 0));
         var (again, _) = Run(TestDevice.Open(TestDevice.Simulated, 0));
         Assert.Equal(actual, again);
-        Assert.InRange(otherLoss / loss, 1 - 1e-3, 1 + 1e-3);
+        Assert.InRange(otherLoss / loss, 1 - 1e-5, 1 + 1e-5);
         double error = expected.Zip(actual, (e, a) => Math.Pow(e - a, 2)).Sum(), length = expected.Sum(e => (double)e * e);
-        Assert.True(error <= 1e-4 * length, $"relative error {Math.Sqrt(error / length):E1}");
+        Assert.True(error <= 1e-10 * length, $"relative error {Math.Sqrt(error / length):E1}");
 
         (float[] Weights, double Loss) Run(Device device)
         {
             using (device)
             {
                 using var training = Training.Start(settings, Faces, device);
-                training.Advance(12);
+                training.Advance(8);
                 return ([.. training.Backbone.Parameters.SelectMany(p => p.ToArray())], training.Loss);
             }
         }

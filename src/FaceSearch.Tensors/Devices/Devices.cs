@@ -19,6 +19,25 @@ public static class Devices
         _ => Cpu.Create(threads, instructionSet, exact),
     };
 
+    /// <summary>The CUDA GPUs of this machine, in words; throws a <see cref="DeviceException"/> that says why there is none.</summary>
+    public static IReadOnlyList<string> Gpus() => GpuAccelerator.DescribeCuda();
+
+    /// <summary>The newest CUDA version that the NVIDIA driver speaks; null without a driver.</summary>
+    public static Version? CudaVersion() => CudaDriver.DriverVersion();
+
+    /// <summary>Why there is no simulated GPU, null where there is one. The first call takes a second.</summary>
+    public static string? WhyNotSimulated()
+    {
+        try
+        {
+            return GpuAccelerator.Simulated is null ? "" : null;
+        }
+        catch (DeviceException e)
+        {
+            return e.Message;
+        }
+    }
+
     /// <summary>The device that `auto` stands for here: CUDA where there is a GPU, else the CPU. Other names are themselves.</summary>
     public static string Resolve(string name) =>
         !Names.Contains(name) ? throw new DeviceException($"device '{name}' is none of {string.Join(", ", Names)}")

@@ -60,12 +60,23 @@ sealed class GpuAccelerator
 
     static void Enter<K>(K kernel) where K : struct, IKernel => kernel.Run();
 
-    static GpuAccelerator OpenCuda()
+    static GpuAccelerator OpenCuda() => new(CudaContext().CreateCudaAccelerator(0));
+
+    static Context CudaContext()
     {
         if (CudaDriver.WhyNot() is { } reason) throw new DeviceException($"there is no CUDA device: {reason}");
         var context = Context.Create(builder => Ilgpu.Optimised(builder.Cuda()));
-        if (context.GetCudaDevices().Count == 0) throw new DeviceException("there is no CUDA device that ILGPU supports: it needs compute capability 3.0 or newer");
-        return new(context.CreateCudaAccelerator(0));
+        return context.GetCudaDevices().Count > 0 ? context : throw new DeviceException("there is no CUDA device that can be used: it needs compute capability 3.0 or newer");
+    }
+
+    /// <summary>The CUDA devices, a line each. Throws as <see cref="Cuda"/> does.</summary>
+    public static IReadOnlyList<string> DescribeCuda()
+    {
+        using var context = CudaContext();
+        var lines = new List<string>();
+        foreach (var device in context.GetCudaDevices())
+            lines.Add(FormattableString.Invariant($"{device.Name}, {device.MemorySize / 1073741824.0:0.0} GiB, compute capability {device.Architecture?.Major}.{device.Architecture?.Minor}, {device.NumMultiprocessors} multiprocessors"));
+        return lines;
     }
 
     static GpuAccelerator OpenSimulated()
