@@ -6,7 +6,7 @@ cd "$(dirname "$0")"
 
 compiler=$(command -v gcc || command -v clang || command -v cc || true)
 [ -n "$compiler" ] || exit 0
-mkdir -p bin
+mkdir -p bin/fake-cuda
 
 # library, source, further arguments
 make_library() {
@@ -21,3 +21,4 @@ make_library() {
 if ldconfig -p 2>/dev/null | grep -q 'libOpenCL\.so\.1'; then
     make_library libfacesearch-opencl.so opencl/shim.c -Wl,--no-as-needed -l:libOpenCL.so.1 -ldl
 fi
+make_library fake-cuda/libcuda.so.1 fake-cuda/driver.c

@@ -38,8 +38,16 @@ public static class Devices
         }
     }
 
-    /// <summary>The device that `auto` stands for here: CUDA where there is a GPU, else the CPU. Other names are themselves.</summary>
-    public static string Resolve(string name) =>
-        !Names.Contains(name) ? throw new DeviceException($"device '{name}' is none of {string.Join(", ", Names)}")
-        : name != Auto ? name : CudaDriver.WhyNot() is null ? Cuda : CpuName;
+    /// <summary>
+    /// The device that `auto` stands for here: CUDA where there is a GPU, else the CPU. Other names are themselves.
+    /// Throws a <see cref="DeviceException"/> for a device that is not there.
+    /// </summary>
+    public static string Resolve(string name)
+    {
+        if (!Names.Contains(name)) throw new DeviceException($"device '{name}' is none of {string.Join(", ", Names)}");
+        if (name == Auto) return CudaDriver.WhyNot() is null ? Cuda : CpuName;
+        if (name == Cuda && CudaDriver.WhyNot() is { } reason) throw new DeviceException($"there is no CUDA device: {reason}");
+        if (name == Simulated && WhyNotSimulated() is { } missing) throw new DeviceException(missing);
+        return name;
+    }
 }

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using ILGPU;
 using ILGPU.Runtime;
 using View = ILGPU.ArrayView<float>;
@@ -14,6 +15,7 @@ public sealed partial class Gpu : Device
     readonly GpuAccelerator accelerator;
     readonly AcceleratorStream stream;
     readonly GpuPool pool;
+    readonly GpuUploads uploads;
 
     internal Gpu(GpuAccelerator accelerator)
     {
@@ -21,6 +23,7 @@ public sealed partial class Gpu : Device
         accelerator.Accelerator.Bind();
         stream = accelerator.Accelerator.CreateStream();
         pool = new(accelerator.Accelerator);
+        uploads = new(accelerator.Accelerator);
     }
 
     public override string Name => accelerator.Name;
@@ -50,11 +53,11 @@ public sealed partial class Gpu : Device
         CheckCount(to, values.Length);
         if (!to.Shape.IsMap)
         {
-            Of(to).CopyFromCPU(stream, values);
+            Upload(Of(to), values);
             return;
         }
         using var rows = New(Shape.Of(to.Shape.Rows, to.Shape.Cols));
-        Of(rows).CopyFromCPU(stream, values);
+        Upload(Of(rows), values);
         Unflatten(rows, to);
     }
 
@@ -63,22 +66,33 @@ public sealed partial class Gpu : Device
         CheckCount(from, values.Length);
         if (!from.Shape.IsMap)
         {
-            Of(from).CopyToCPU(stream, values);
-            stream.Synchronize();
+            Download(Of(from), values);
             return;
         }
         using var rows = New(Shape.Of(from.Shape.Rows, from.Shape.Cols));
         Flatten(from, rows);
-        Of(rows).CopyToCPU(stream, values);
-        stream.Synchronize();
+        Download(Of(rows), values);
+    }
+
+    void Upload(View to, ReadOnlySpan<float> values)
+    {
+        // OpenCL knows no page-locked memory: there the copy is waited for.
+        if (accelerator.IsCuda) uploads.Copy(stream, to, values);
+        else to.CopyFromCPU(stream, values);
+    }
+
+    /// Waits for everything before it.
+    void Download<T>(ArrayView<T> from, Span<T> values) where T : unmanaged
+    {
+        from.CopyToCPU(stream, values);
+        uploads.Arrived();
     }
 
     /// The floats of a tensor as they lie, on the host.
     internal float[] ReadAsItLies(Tensor tensor)
     {
         var floats = new float[GpuLayout.Floats(tensor.Shape)];
-        Of(tensor).CopyToCPU(stream, floats);
-        stream.Synchronize();
+        Download(Of(tensor), floats);
         return floats;
     }
 
@@ -86,17 +100,22 @@ public sealed partial class Gpu : Device
     Tensor Upload(ReadOnlySpan<int> values)
     {
         var tensor = New(Shape.Of(values.Length));
-        Of(tensor).Cast<int>().CopyFromCPU(stream, values);
+        Upload(Of(tensor), MemoryMarshal.Cast<int, float>(values));
         return tensor;
     }
 
     static ArrayView<int> Integers(Tensor t) => Of(t).Cast<int>();
 
-    public override void Synchronize() => stream.Synchronize();
+    public override void Synchronize()
+    {
+        stream.Synchronize();
+        uploads.Arrived();
+    }
 
     public override void Dispose()
     {
         Synchronize();
+        uploads.Dispose();
         pool.Dispose();
         stream.Dispose();
     }

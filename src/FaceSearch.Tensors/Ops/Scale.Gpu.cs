@@ -27,8 +27,7 @@ public sealed partial class Gpu
             Launch(new JoinSquares(parts, groups, totals, i), 1);
         }
         var values = new double[totals.Length];
-        totals.CopyToCPU(stream, values);
-        stream.Synchronize();
+        Download(totals, values);
         return values[..tensors.Count];
     }
 }

@@ -44,7 +44,6 @@ static class GpuKernelList
 
         void Add(Type type, int at, string name)
         {
-            // A view is an address and a length.
             int size = Size(type);
             if (size > 0)
             {
@@ -59,19 +58,27 @@ static class GpuKernelList
 
     static int RoundUp(int value, int to) => (value + to - 1) / to * to;
 
-    /// Bytes of a number, 0 for a struct. A view counts as one number of eight bytes, twice.
-    static int Size(Type type) => type == typeof(long) || type == typeof(ulong) || type == typeof(double) || IsView(type) ? 8 : type == typeof(int) || type == typeof(uint) || type == typeof(float) ? 4 : 0;
+    /// Bytes of a number, 0 for a struct.
+    static int Size(Type type) => type == typeof(long) || type == typeof(ulong) || type == typeof(double) ? 8 : type == typeof(int) || type == typeof(uint) || type == typeof(float) ? 4 : 0;
 
-    static bool IsView(Type type) => type.IsGenericType && type.GetGenericTypeDefinition() == typeof(ILGPU.ArrayView<>);
+    /// A kernel sees a view as this.
+    readonly struct AddressAndLength(ulong address, long length)
+    {
+        public readonly ulong Address = address;
+        public readonly long Length = length;
+    }
+
+    static Type Seen(Type type) => type.IsGenericType && type.GetGenericTypeDefinition() == typeof(ILGPU.ArrayView<>) ? typeof(AddressAndLength) : type;
 
     static int Alignment(Type type) => Size(type) is > 0 and var size ? size : Offsets(type).Select(f => Alignment(f.Field.FieldType)).DefaultIfEmpty(1).Max();
 
-    static int Extent(Type type) => Size(type) is > 0 and var size ? size : RoundUp(Offsets(type).Select(f => f.Offset + Extent(f.Field.FieldType)).DefaultIfEmpty(0).Max(), Alignment(type));
+    /// <summary>Bytes of a struct as the host writes it.</summary>
+    public static int Extent(Type type) => Size(type) is > 0 and var size ? size : RoundUp(Offsets(type).Select(f => f.Offset + Extent(f.Field.FieldType)).DefaultIfEmpty(0).Max(), Alignment(type));
 
     static IEnumerable<(FieldInfo Field, int Offset)> Offsets(Type type)
     {
         int at = 0;
-        foreach (var field in type.GetFields(BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic))
+        foreach (var field in Seen(type).GetFields(BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic))
         {
             at = RoundUp(at, Alignment(field.FieldType));
             yield return (field, at);
