@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# One entry for every command: ./build.sh search | test | build | run <facesearch arguments> | perf <case>|all | lines
+# One entry for every command: ./build.sh search | test | build | run <facesearch arguments> | publish | perf <case>|all | native | lines
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -7,9 +7,10 @@ usage() {
     cat <<TXT
 ./build.sh search [options]   the main job on generated faces (or on yours: --set Data.Folder=DIR); options as in 'facesearch search --help'
 ./build.sh test [options]     everything needed, then all tests; last line: N passed, N failed, N skipped
-./build.sh native             the C libraries of native/, where there is a C compiler: the simulated GPU, the fake CUDA driver of tests
+./build.sh native             the C libraries of native/ (simulated GPU, fake CUDA driver of tests), where there is a C compiler
 ./build.sh build              restore and build, warnings are errors
 ./build.sh run <arguments>    any facesearch command, for example: ./build.sh run doctor
+./build.sh publish [folder]   one file that runs where there is no SDK (Linux on x64): the folder's facesearch
 ./build.sh perf <case>|all    measurements beside TorchSharp; ./build.sh perf --list names them, --table prints the results
 ./build.sh lines              size of the code, folder by folder
 TXT
@@ -42,6 +43,11 @@ simulated_gpu() {
         { timeout 120 apt-get update && DEBIAN_FRONTEND=noninteractive timeout 300 apt-get install -y --no-install-recommends pocl-opencl-icd; } >/dev/null 2>&1 || true
     fi
     native/build.sh
+}
+
+publish() {
+    dotnet publish -c Release -v quiet --nologo -r linux-x64 -p:PublishSingleFile=true -o "$1" src/FaceSearch.Cli/FaceSearch.Cli.csproj
+    echo "$1/facesearch: $(du -m "$1/facesearch" | cut -f1) MB"
 }
 
 run_tests() {
@@ -80,6 +86,11 @@ case "${1:-}" in
         need_sdk
         native/build.sh
         dotnet build -c Release --nologo FaceSearch.sln
+        ;;
+    publish)
+        need_sdk
+        native/build.sh
+        publish "${2:-publish}"
         ;;
     perf)
         need_sdk

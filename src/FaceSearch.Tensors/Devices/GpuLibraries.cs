@@ -9,7 +9,7 @@ namespace FaceSearch.Tensors;
 /// </summary>
 static class GpuLibraries
 {
-    const string ShimFile = "libfacesearch-opencl.so";
+    const string Shim = "libfacesearch-opencl.so";
 
     static readonly Lock once = new();
     static bool installed;
@@ -34,9 +34,9 @@ static class GpuLibraries
         lock (once)
         {
             if (shim != 0) return;
-            var path = Path.Combine(AppContext.BaseDirectory, ShimFile);
-            if (!File.Exists(path)) throw new DeviceException($"the simulated GPU needs {ShimFile} beside the program; './build.sh native' makes it, with a C compiler and libOpenCL.so.1");
-            if (!NativeLibrary.TryLoad(path, out shim)) throw new DeviceException("the simulated GPU needs libOpenCL.so.1 and PoCL: apt-get install pocl-opencl-icd");
+            // Beside the program, or where a single file unpacks its libraries.
+            if (!NativeLibrary.TryLoad(Shim, typeof(GpuLibraries).Assembly, null, out shim))
+                throw new DeviceException($"the simulated GPU needs {Shim} beside the program, which './build.sh native' makes with a C compiler, and OpenCL: apt-get install pocl-opencl-icd");
         }
     }
 
