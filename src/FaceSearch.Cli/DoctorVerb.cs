@@ -46,6 +46,9 @@ static class DoctorVerb
             Line("gpu", $"the NVIDIA driver speaks CUDA {CudaVersion()}; {gpus.Count} GPU{(gpus.Count == 1 ? "" : "s")}, the first is used");
             foreach (var gpu in gpus) Line("", gpu);
             using var device = (Gpu)Devices.Open(Devices.Cuda);
+            double difference = SelfCheck.Difference(device);
+            Line("", difference < 1e-4 ? FormattableString.Invariant($"its results are right: at most {difference:0.0E+0} from double precision, relative, over a small network and its gradients")
+                : FormattableString.Invariant($"its results are WRONG by {difference:0.0E+0}, relative: use --device cpu, and tell us driver and GPU"));
             double peak = device.Peak(), copy = device.CopyRate();
             Line("", $"{Number(peak)} GF/s of multiply-adds without memory, {Number(copy)} GB/s copying its memory (read + written)");
             Share("matrix product 512×512×512", MachineRates.Multiply(device), peak);

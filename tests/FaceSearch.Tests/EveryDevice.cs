@@ -7,8 +7,8 @@ using Xunit.v3;
 namespace FaceSearch.Tests;
 
 /// <summary>
-/// Gives a theory every fast device: the three instruction sets, one and several threads, and the simulated GPU, with
-/// poisoned memory. What this machine lacks is skipped by name.
+/// Gives a theory every fast device: the three instruction sets, one and several threads, the simulated GPU and, where there
+/// is one, the real one, with poisoned memory. What this machine lacks is skipped by name.
 /// </summary>
 [AttributeUsage(AttributeTargets.Method)]
 public sealed class EveryDeviceAttribute : DataAttribute
@@ -24,6 +24,7 @@ public sealed class EveryDeviceAttribute : DataAttribute
                ? new TheoryDataRow(set.Name, threads)
                : new TheoryDataRow(set.Name, threads) { Skip = $"this machine has no {set.Name}" },
         .. Gpu ? new[] { new TheoryDataRow(TestDevice.Simulated, 0) { Skip = TestDevice.WhyNoSimulatedGpu } } : [],
+        .. Gpu && TestDevice.WhyNoCudaGpu is null ? new[] { new TheoryDataRow(TestDevice.Cuda, 0) } : [],
     ]);
 
     public override bool SupportsDiscoveryEnumeration() => true;
@@ -31,27 +32,17 @@ public sealed class EveryDeviceAttribute : DataAttribute
 
 public static class TestDevice
 {
-    public const string Simulated = "simulated GPU";
-
-    static readonly Lazy<string?> whyNot = new(() =>
-    {
-        try
-        {
-            return GpuAccelerator.Simulated.IsCuda ? "it is a real one" : null;
-        }
-        catch (DeviceException e)
-        {
-            return e.Message;
-        }
-    });
+    public const string Simulated = "simulated GPU", Cuda = "CUDA";
 
     /// <summary>Null where there is one.</summary>
-    public static string? WhyNoSimulatedGpu => whyNot.Value;
+    public static string? WhyNoSimulatedGpu { get; } = Tensors.Devices.WhyNotSimulated();
+    public static string? WhyNoCudaGpu { get; } = CudaDriver.WhyNot();
 
     public static Device Open(string name, int threads, bool exact = false) => name switch
     {
         // So little memory for the head's gradients that it needs several tiles of classes.
         Simulated => new Gpu(GpuAccelerator.Simulated) { Poison = true, GradientFloats = 1 << 14 },
+        Cuda => new Gpu(GpuAccelerator.Cuda) { Poison = true, GradientFloats = 1 << 14 },
         "AVX-512" => new Cpu<Avx512Lanes>(threads) { Poison = true, Exact = exact },
         "AVX2" => new Cpu<Avx2Lanes>(threads) { Poison = true, Exact = exact },
         _ => new Cpu<PortableLanes>(threads) { Poison = true, Exact = exact },

@@ -30,6 +30,9 @@ sealed class GpuAccelerator
     public bool IsCuda => Accelerator is CudaAccelerator;
     public string Name => IsCuda ? $"cuda ({Accelerator.Name})" : "simulated GPU (OpenCL on the CPU)";
 
+    /// <summary>The kernels used so far.</summary>
+    public IEnumerable<Type> Kernels => kernels.Keys;
+
     /// <summary>Puts a kernel on a stream; compiles it first where that is its first use.</summary>
     public void Launch<K>(AcceleratorStream stream, KernelConfig config, K kernel) where K : struct, IKernel
     {

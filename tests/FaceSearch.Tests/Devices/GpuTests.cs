@@ -50,6 +50,23 @@ public class GpuTests
         }
     }
 
+    [Fact]
+    public void TheSelfCheckHoldsOnEveryDevice()
+    {
+        using Device cpu = Cpu.Create(2), gpu = Open();
+        Assert.InRange(SelfCheck.Difference(cpu), 1e-9, 1e-5);
+        Assert.InRange(SelfCheck.Difference(gpu), 1e-9, 1e-5);
+    }
+
+    /// Every op's tests run on the GPU of this machine as well, where there is one.
+    [Fact]
+    public void TheSelfCheckHoldsOnCuda()
+    {
+        Assert.SkipWhen(TestDevice.WhyNoCudaGpu is not null, $"no CUDA: {TestDevice.WhyNoCudaGpu}");
+        using var device = TestDevice.Open(TestDevice.Cuda, 0);
+        Assert.InRange(SelfCheck.Difference(device), 1e-9, 1e-5);
+    }
+
     /// Products over many terms and few tiles are cut along the depth: the sums of each range must lie where they are joined.
     [Fact]
     public void DeepConvolutionsMatchReference()
