@@ -8,6 +8,7 @@
  *   launch ENTRY grid=X,Y,Z block=X,Y,Z shared=BYTES stream=S args=HEX
  *   copy BYTES | wait
  *
+ * FAKE_CUDA_NO_GPU hides the card; FAKE_CUDA_BYTES is how much memory it gives in all, freed or not.
  * Only what ILGPU 1.5.3 and FaceSearch call is here. Handles are small integers.
  */
 #include <stdarg.h>
@@ -83,7 +84,11 @@ status cuMemGetInfo_v2(size_t *free_bytes, size_t *total) { *free_bytes = *total
 
 status cuMemAlloc_v2(void **memory, size_t bytes)
 {
+    static uint64_t given;
+    const char *limit = getenv("FAKE_CUDA_BYTES");
     size_t whole = (bytes + 255) / 256 * 256;
+    if (limit && given + whole > strtoull(limit, NULL, 10)) return OUT_OF_MEMORY;
+    given += whole;
     *memory = aligned_alloc(256, whole);
     if (!*memory) return OUT_OF_MEMORY;
     memset(*memory, 0, whole);

@@ -6,8 +6,8 @@ namespace FaceSearch.Tensors;
 
 public sealed partial class Gpu
 {
-    // Groups of one sum, whatever its length.
-    const int SquareGroups = 256;
+    // Most groups of one sum: as many as the threads that join their parts.
+    const int SquareGroups = Threads;
 
     public override void Scale(Tensor x, float factor) => Pass(new ScalePoint(Of(x), factor), GpuLayout.Floats(x.Shape));
 
@@ -16,19 +16,20 @@ public sealed partial class Gpu
     /// One wait for all tensors.
     public override double[] SumsOfSquares(IReadOnlyList<Tensor> tensors)
     {
-        // Doubles, each in the place of two floats.
-        using Tensor partials = New(Shape.Of(2 * SquareGroups)), sums = New(Shape.Of(2 * Math.Max(1, tensors.Count)));
-        var (parts, totals) = (Of(partials).Cast<double>(), Of(sums).Cast<double>());
+        if (tensors.Count == 0) return [];
+        // Doubles, each in the place of two floats; zeros where a tensor is too small for all groups.
+        using Tensor partials = New(Shape.Of(tensors.Count, 2 * SquareGroups)), sums = New(Shape.Of(tensors.Count, 2));
+        Clear(partials);
         for (int i = 0; i < tensors.Count; i++)
         {
             long count = GpuLayout.Floats(tensors[i].Shape);
             int groups = (int)Math.Clamp(count / Threads, 1, SquareGroups);
-            Launch(new SquareParts(Of(tensors[i]), count, parts), groups);
-            Launch(new JoinSquares(parts, groups, totals, i), 1);
+            Launch(new SquareParts(Of(tensors[i]), count, Of(partials).SubView(2L * SquareGroups * i, 2 * SquareGroups).Cast<double>()), groups);
         }
-        var values = new double[totals.Length];
-        Download(totals, values);
-        return values[..tensors.Count];
+        Launch(new JoinSquares(Of(partials).Cast<double>(), Of(sums).Cast<double>()), tensors.Count);
+        var values = new double[tensors.Count];
+        Download(Of(sums).Cast<double>(), values);
+        return values;
     }
 }
 
@@ -48,11 +49,12 @@ readonly struct SquareParts(View x, long count, ArrayView<double> parts) : IKern
     }
 }
 
-readonly struct JoinSquares(ArrayView<double> parts, int count, ArrayView<double> totals, int index) : IKernel
+/// One group a tensor.
+readonly struct JoinSquares(ArrayView<double> parts, ArrayView<double> totals) : IKernel
 {
     public void Run()
     {
-        double sum = GroupSum.Of(Group.IdxX < count ? parts[Group.IdxX] : 0);
-        if (Group.IdxX == 0) totals[index] = sum;
+        double sum = GroupSum.Of(parts[Grid.IdxX * Gpu.Threads + Group.IdxX]);
+        if (Group.IdxX == 0) totals[Grid.IdxX] = sum;
     }
 }

@@ -48,6 +48,13 @@ public sealed class FakeCudaTests : IDisposable
     }
 
     [Fact]
+    public void AFullGpuIsToldOf()
+    {
+        program.Variables["FAKE_CUDA_BYTES"] = $"{200 << 20}";
+        program.Run("profile", "op", "add", "--shape", "64x64x64x64", "--device", "cuda", "--peak", "1", "--bandwidth", "1").Refused("Fake Hopper has no", "MiB left", "Train.Batch");
+    }
+
+    [Fact]
     public void AWarmStepStaysOnTheGpu()
     {
         // No pixel is looked at twice by chance: the batch is the only copy of its size.
