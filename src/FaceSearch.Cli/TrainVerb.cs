@@ -28,6 +28,7 @@ static class TrainVerb
             "facesearch train --design search --seeds 1,2,3           the best design of a study, three times",
             "facesearch train --design search:17 --final",
             "facesearch train --set Data.Folder=photographs --set Net.Kind=mobilefacenet --set Data.Size=112",
+            "facesearch train --device cuda --set Net.Kind=iresnet18 --set Data.Size=112",
             "facesearch train --resume                                go on after a stop or a crash");
     }
 
