@@ -9,7 +9,7 @@ public sealed partial class Gpu
         int channels = x.Shape.Channels;
         if (!mode.Training)
         {
-            Pass(new RunningStatistics(Of(runningMean), Of(runningVariance), mode.Epsilon, Of(mean), Of(inverse)), channels);
+            Pass(new RunningStatistics(Of(runningMean), Of(runningVariance), Of(mean), Of(inverse), mode.Epsilon), channels);
             return;
         }
         using var own = moments is null ? New(Shape.Of(2, channels)) : null;
@@ -64,7 +64,7 @@ readonly struct BatchStatistics(View moments, View runningMean, View runningVari
     }
 }
 
-readonly struct RunningStatistics(View runningMean, View runningVariance, float epsilon, View mean, View inverse) : IPoint
+readonly struct RunningStatistics(View runningMean, View runningVariance, View mean, View inverse, float epsilon) : IPoint
 {
     public void At(long c)
     {

@@ -28,7 +28,7 @@ struct OnlineSums
 /// For 64 rows and a range of the classes: [range][2][batch] largest logit of another class than the row's own and sum of
 /// exponentials. Also tells the cosine to the own class, which is in one range only. Exponentials are four of 512 operations an element.
 /// </summary>
-readonly struct LogSums(MatrixOperand unit, MatrixOperand centres, View inverses, ArrayView<int> labels, float scale, View cosines, View sums, int batch, int classes, int dimension, int tilesPerRange) : IKernel
+readonly struct LogSums(MatrixOperand unit, MatrixOperand centres, View inverses, ArrayView<int> labels, View cosines, View sums, float scale, int batch, int classes, int dimension, int tilesPerRange) : IKernel
 {
     // A logit that adds nothing beside any real one.
     public const float Excluded = -1e6f;
@@ -100,8 +100,8 @@ readonly struct LogSums(MatrixOperand unit, MatrixOperand centres, View inverses
 /// (∂L/∂cos)/‖w‖ of a tile of classes and 64 rows, [class][batch], and Σ of that times cos over the rows, [row tile][class].
 /// The rows of the product are the classes.
 /// </summary>
-readonly struct CosineGradients(MatrixOperand centres, MatrixOperand unit, View inverses, ArrayView<int> labels, View prepared, View cosines, float scale, View gradients, View along,
-    int firstClass, int count, int stride, int batch, int dimension) : IKernel
+readonly struct CosineGradients(MatrixOperand centres, MatrixOperand unit, View inverses, ArrayView<int> labels, View prepared, View cosines, View gradients, View along,
+    float scale, int firstClass, int count, int stride, int batch, int dimension) : IKernel
 {
     public void Run()
     {

@@ -27,8 +27,8 @@ public sealed partial class Gpu
         int tiles = Tiles(classes), ranges = Math.Min(ClassRanges, tiles), tilesPerRange = (tiles + ranges - 1) / ranges;
         using Tensor own = Upload(labels), inverses = New(Shape.Of(classes)), sums = New(Shape.Of(ranges, 2, batch));
         Launch(new InverseLengths(Of(centres), Of(inverses), classes, dimension), (classes + InverseLengths.Rows - 1) / InverseLengths.Rows);
-        Launch(new LogSums(MatrixOperand.Rows(Of(unit), batch, dimension), MatrixOperand.Rows(Of(centres), classes, dimension), Of(inverses), Integers(own), margin.FalseScale,
-            Of(rows.Cosines), Of(sums), batch, classes, dimension, tilesPerRange), Tiles(batch), ranges);
+        Launch(new LogSums(MatrixOperand.Rows(Of(unit), batch, dimension), MatrixOperand.Rows(Of(centres), classes, dimension), Of(inverses), Integers(own),
+            Of(rows.Cosines), Of(sums), margin.FalseScale, batch, classes, dimension, tilesPerRange), Tiles(batch), ranges);
         Launch(new JoinLosses(Integers(own), new(margin), Of(rows.Cosines), Of(sums), Of(rows.FalseLogSums), Of(loss), batch, ranges, 1f / Counted(labels)), 1);
     }
 
@@ -47,7 +47,7 @@ public sealed partial class Gpu
             var some = Of(centres).SubView((long)first * dimension, (long)count * dimension);
             var inverse = Of(inverses).SubView(first, count);
             Launch(new CosineGradients(MatrixOperand.Rows(some, count, dimension), MatrixOperand.Rows(Of(unit), batch, dimension), inverse, Integers(own), Of(prepared), Of(rows.Cosines),
-                margin.FalseScale, Of(gradients), Of(along), first, count, most, batch, dimension), Tiles(count), rowTiles);
+                Of(gradients), Of(along), margin.FalseScale, first, count, most, batch, dimension), Tiles(count), rowTiles);
             // Before the centres move.
             if (dUnit is not null)
                 Multiply(MatrixOperand.Columns(Of(gradients), batch), MatrixOperand.Columns(some, dimension), new MatrixResult(Of(dUnit), dimension, first > 0 ? 1 : 0), batch, dimension, count);

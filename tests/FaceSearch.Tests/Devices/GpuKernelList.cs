@@ -34,9 +34,10 @@ static class GpuKernelList
         : t.GetGenericArguments()[0].GetGenericParameterConstraints().Contains(typeof(IUnary)) ? Functions.Select(f => t.MakeGenericType(f))
         : Structs.Where(r => r.IsAssignableTo(typeof(IResult)) && r != typeof(PartialResult)).Select(r => t.MakeGenericType(r)));
 
-    /// <summary>Where each number of a kernel lies, as the host writes it, and as one flat struct of the same numbers would have it.</summary>
-    public static (string Field, int Nested, int Flat)[] Layout(Type kernel)
+    /// <summary>Where each number of a kernel lies, as the host writes it, and as one flat struct of the same numbers would have it. CUDA and OpenCL see views differently.</summary>
+    public static (string Field, int Nested, int Flat)[] Layout(Type kernel, bool cuda)
     {
+        Type view = cuda ? typeof(AddressAndLength) : typeof(OffsetAndLength);
         var fields = new List<(string, int, int)>();
         int flat = 0;
         Add(kernel, 0, kernel.Name);
@@ -52,7 +53,7 @@ static class GpuKernelList
                 flat += size;
                 return;
             }
-            foreach (var (field, offset) in Offsets(type)) Add(field.FieldType, at + offset, $"{name}.{field.Name}");
+            foreach (var (field, offset) in Offsets(type, view)) Add(field.FieldType, at + offset, $"{name}.{field.Name}");
         }
     }
 
@@ -61,24 +62,31 @@ static class GpuKernelList
     /// Bytes of a number, 0 for a struct.
     static int Size(Type type) => type == typeof(long) || type == typeof(ulong) || type == typeof(double) ? 8 : type == typeof(int) || type == typeof(uint) || type == typeof(float) ? 4 : 0;
 
-    /// A kernel sees a view as this.
     readonly struct AddressAndLength(ulong address, long length)
     {
         public readonly ulong Address = address;
         public readonly long Length = length;
     }
 
-    static Type Seen(Type type) => type.IsGenericType && type.GetGenericTypeDefinition() == typeof(ILGPU.ArrayView<>) ? typeof(AddressAndLength) : type;
+    /// Of a buffer that is an argument of its own.
+    readonly struct OffsetAndLength(int offset, long length)
+    {
+        public readonly int Offset = offset;
+        public readonly long Length = length;
+    }
 
+    static Type Seen(Type type, Type view) => type.IsGenericType && type.GetGenericTypeDefinition() == typeof(ILGPU.ArrayView<>) ? view : type;
+
+    /// Either kind of view is aligned to eight bytes and takes sixteen.
     static int Alignment(Type type) => Size(type) is > 0 and var size ? size : Offsets(type).Select(f => Alignment(f.Field.FieldType)).DefaultIfEmpty(1).Max();
 
     /// <summary>Bytes of a struct as the host writes it.</summary>
     public static int Extent(Type type) => Size(type) is > 0 and var size ? size : RoundUp(Offsets(type).Select(f => f.Offset + Extent(f.Field.FieldType)).DefaultIfEmpty(0).Max(), Alignment(type));
 
-    static IEnumerable<(FieldInfo Field, int Offset)> Offsets(Type type)
+    static IEnumerable<(FieldInfo Field, int Offset)> Offsets(Type type, Type? view = null)
     {
         int at = 0;
-        foreach (var field in Seen(type).GetFields(BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic))
+        foreach (var field in Seen(type, view ?? typeof(AddressAndLength)).GetFields(BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic))
         {
             at = RoundUp(at, Alignment(field.FieldType));
             yield return (field, at);
