@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# One entry for every command: ./build.sh search | test | build | run <facesearch arguments> | perf <case>|all | lines
+# One entry for every command: ./build.sh search | test | build | run <facesearch arguments> | publish | perf <case>|all | native | lines
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -7,8 +7,10 @@ usage() {
     cat <<TXT
 ./build.sh search [options]   the main job on generated faces (or on yours: --set Data.Folder=DIR); options as in 'facesearch search --help'
 ./build.sh test [options]     everything needed, then all tests; last line: N passed, N failed, N skipped
+./build.sh native             the C libraries of native/ (simulated GPU, fake CUDA driver of tests), where there is a C compiler
 ./build.sh build              restore and build, warnings are errors
 ./build.sh run <arguments>    any facesearch command, for example: ./build.sh run doctor
+./build.sh publish [folder]   one file that runs where there is no SDK (Linux on x64): the folder's facesearch
 ./build.sh perf <case>|all    measurements beside TorchSharp; ./build.sh perf --list names them, --table prints the results
 ./build.sh lines              size of the code, folder by folder
 TXT
@@ -41,10 +43,25 @@ build_kernels() {
     kernels/compile.sh emulate
 }
 
+# The simulated GPU of the tests: PoCL, installed at most once where that takes no password; without it those tests are skipped by name.
+simulated_gpu() {
+    if ! ls /etc/OpenCL/vendors/pocl.icd >/dev/null 2>&1 && [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null && [ ! -e native/bin/asked-for-pocl ]; then
+        mkdir -p native/bin && touch native/bin/asked-for-pocl
+        { timeout 120 apt-get update && DEBIAN_FRONTEND=noninteractive timeout 300 apt-get install -y --no-install-recommends pocl-opencl-icd; } >/dev/null 2>&1 || true
+    fi
+    native/build.sh
+}
+
+publish() {
+    dotnet publish -c Release -v quiet --nologo -r linux-x64 -p:PublishSingleFile=true -o "$1" src/FaceSearch.Cli/FaceSearch.Cli.csproj
+    echo "$1/facesearch: $(du -m "$1/facesearch" | cut -f1) MB"
+}
+
 run_tests() {
     local log status=0
     log=$(mktemp)
     build_kernels
+    simulated_gpu
     build tests/FaceSearch.Tests/FaceSearch.Tests.csproj
     dotnet tests/FaceSearch.Tests/bin/Release/net10.0/FaceSearch.Tests.dll -noColor "$@" 2>&1 | tee "$log" || status=$?
     # xunit's summary: Total: 9, Errors: 0, Failed: 0, Skipped: 0, Not Run: 0
@@ -72,10 +89,18 @@ case "${1:-}" in
         shift
         run_tests "$@"
         ;;
+    native) native/build.sh ;;
     build)
         need_sdk
         build_kernels
+        native/build.sh
         dotnet build -c Release --nologo FaceSearch.sln
+        ;;
+    publish)
+        need_sdk
+        native/build.sh
+        kernels/compile.sh ptx
+        publish "${2:-publish}"
         ;;
     perf)
         need_sdk

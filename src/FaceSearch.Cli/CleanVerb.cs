@@ -12,7 +12,7 @@ static class CleanVerb
 
     public static Command Create()
     {
-        var command = new Command("clean", "Find wrong labels with a teacher; write down what to drop and merge") { Blind, SettingsOptions.Threads, SettingsOptions.Runs };
+        var command = new Command("clean", "Find wrong labels with a teacher; write down what to drop and merge") { Blind, SettingsOptions.Device, SettingsOptions.Threads, SettingsOptions.Runs };
         command.SetAction(Run);
         return command.WithSettings().WithExamples(
             "facesearch clean --blind                                 finds a threshold by itself, and says which",
@@ -21,7 +21,7 @@ static class CleanVerb
 
     static int Run(ParseResult result)
     {
-        var settings = result.Settings();
+        var settings = result.Settings().OnThisMachine();
         using var stop = new StopSignals();
         using var folder = new RunFolder(RunFolder.Free(result.GetValue(SettingsOptions.Runs)!, "clean"), settings, [settings.Seed], resume: false);
         try

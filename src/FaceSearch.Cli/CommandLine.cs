@@ -42,7 +42,7 @@ static class CommandLine
         {
             return parsed.Invoke(new() { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null });
         }
-        catch (Exception e) when (e is InputException or ShapeException)
+        catch (Exception e) when (e is InputException or ShapeException or DeviceException)
         {
             Console.Error.WriteLine($"error: {e.Message}");
             return 1;

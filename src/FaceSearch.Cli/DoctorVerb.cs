@@ -24,6 +24,7 @@ static class DoctorVerb
         Line("threads", $"{Environment.ProcessorCount} that this process may use");
         Instructions();
         Line("memory", $"{Gib(GC.GetGCMemoryInfo().TotalAvailableMemoryBytes)} GiB for this process");
+        Gpus();
         bool places = Place("runs", runs) & Place("cache", CacheFolder.Path);
         Rates();
         return places ? 0 : 1;
@@ -36,6 +37,31 @@ static class DoctorVerb
         if (used == Cpu.InstructionSets[0].Name) return;
         Line("", $"why not {Cpu.InstructionSets[0].Name}: the processor lacks it, or the runtime was told not to use it (DOTNET_Enable… variables)");
     }
+
+    static void Gpus()
+    {
+        try
+        {
+            var gpus = Devices.Gpus();
+            Line("gpu", $"the NVIDIA driver speaks CUDA {CudaVersion()}; {gpus.Count} GPU{(gpus.Count == 1 ? "" : "s")}, the first is used");
+            foreach (var gpu in gpus) Line("", gpu);
+            using var device = (Gpu)Devices.Open(Devices.Cuda);
+            double difference = SelfCheck.Difference(device);
+            Line("", difference < 1e-4 ? FormattableString.Invariant($"its results are right: at most {difference:0.0E+0} from double precision, relative, over a small network and its gradients")
+                : FormattableString.Invariant($"its results are WRONG by {difference:0.0E+0}, relative: use --device cpu, and tell us driver and GPU"));
+            double peak = device.Peak(), copy = device.CopyRate();
+            Line("", $"{Number(peak)} GF/s of multiply-adds without memory, {Number(copy)} GB/s copying its memory (read + written)");
+            Share("matrix product 512×512×512", MachineRates.Multiply(device), peak);
+            Share("convolution 3×3, 64 → 64 channels, 28×28", MachineRates.Convolution(device), peak);
+        }
+        catch (DeviceException e)
+        {
+            Line("gpu", e.Message);
+        }
+        Line("device", $"auto is {Devices.Resolve(Devices.Auto)} here; simulated: {Devices.WhyNotSimulated() ?? "GPU kernels run on the CPU, for tests"}");
+    }
+
+    static string CudaVersion() => Devices.CudaVersion()?.ToString() ?? "of an unknown version";
 
     /// Writes a file there and takes it away again.
     static bool Place(string name, string folder)

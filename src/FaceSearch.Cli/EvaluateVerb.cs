@@ -16,7 +16,7 @@ static class EvaluateVerb
 
     public static Command Create()
     {
-        var command = new Command("evaluate", "Verify pairs of faces with a trained network: accuracy, AUC, TAR at FAR") { File, Pairs, Final, SettingsOptions.Threads };
+        var command = new Command("evaluate", "Verify pairs of faces with a trained network: accuracy, AUC, TAR at FAR") { File, Pairs, Final, SettingsOptions.Device, SettingsOptions.Threads };
         command.SetAction(Run);
         return command.WithSettings().WithExamples(
             "facesearch evaluate runs/train-1/seed-1.checkpoint",
@@ -35,8 +35,10 @@ static class EvaluateVerb
         try
         {
             var pairs = PairsOf(result, settings, path, stop.Token);
-            using var device = Cpu.Create(result.ThreadCount(), exact: trained.Train.Exact);
-            using var backbone = Checkpoint.LoadBackbone(path, device);
+            // Not where it was trained: that machine may have had a GPU.
+            var device = result.GetValue(SettingsOptions.Device) is { Length: > 0 } asked ? asked : Devices.Auto;
+            using var opened = Devices.Open(device, result.ThreadCount(), exact: trained.Train.Exact);
+            using var backbone = Checkpoint.LoadBackbone(path, opened);
             Print(Embedder.Embed(backbone, pairs.Faces, stop: stop.Token), backbone.Settings.Embedding, pairs.Pairs);
             return 0;
         }

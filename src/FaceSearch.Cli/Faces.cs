@@ -19,7 +19,7 @@ static class Faces
     /// <summary>The teacher's embeddings of the training faces.</summary>
     public static (float[] Embeddings, int Dimensions) Teach(Settings settings, FaceData data, int threads, CancellationToken stop)
     {
-        using var device = Cpu.Create(threads, exact: settings.Train.Exact);
+        using var device = Devices.Open(settings.Train.Device, threads, exact: settings.Train.Exact);
         return Teacher.Embed(settings, data.Train, device, stop, Progress("teacher: "));
     }
 

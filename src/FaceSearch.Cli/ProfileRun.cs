@@ -21,12 +21,13 @@ sealed class ProfileRun : IDisposable
     readonly ParseResult result;
     readonly string instructions;
     readonly int threads, warmUp, steps;
+    long peakBytes;
 
     ProfileRun(ParseResult result, SearchSettings settings, int steps, int warmUp)
     {
         (this.result, this.steps, this.warmUp, Settings, threads) = (result, steps, warmUp, settings, result.ThreadCount());
         instructions = InstructionSet(result.GetValue(Instructions)!);
-        Device = Cpu.Create(threads, instructions, settings.Train.Exact);
+        Device = Devices.Open(result.GetValue(SettingsOptions.Device) is { Length: > 0 } asked ? asked : settings.Train.Device, threads, instructions, settings.Train.Exact);
     }
 
     public SearchSettings Settings { get; }
@@ -35,7 +36,7 @@ sealed class ProfileRun : IDisposable
 
     public static Command WithOptions(Command command)
     {
-        foreach (var option in (System.CommandLine.Option[])[SettingsOptions.Threads, Instructions, Least, Peak, Bandwidth, Top, Compare, Name, SettingsOptions.Runs]) command.Options.Add(option);
+        foreach (var option in (System.CommandLine.Option[])[SettingsOptions.Device, SettingsOptions.Threads, Instructions, Least, Peak, Bandwidth, Top, Compare, Name, SettingsOptions.Runs]) command.Options.Add(option);
         return command;
     }
 
@@ -57,6 +58,8 @@ sealed class ProfileRun : IDisposable
         Device.ResetPeak();
         var profiler = new Profiler();
         for (int i = 0; i < steps; i++) subject.Step(profiler);
+        // Before the rates are measured again, on a GPU in memory of the device.
+        peakBytes = Device.PeakBytes;
         var after = Rates();
         var roof = new Roof(Math.Max(before.Peak, after.Peak), Math.Max(before.Bandwidth, after.Bandwidth));
         var profile = Profile.Of(profiler.Spans, roof, result.GetValue(Least));
@@ -70,7 +73,7 @@ sealed class ProfileRun : IDisposable
         ProfileFiles.WriteCsv(folder.In("profile.csv"), profile);
         ProfileFiles.WriteTrace(folder.In("trace.json"), profiler.Spans, roof, Device.Name);
         ProfileFiles.Write(folder.In("roofline.svg"), file => file.Write(Encoding.UTF8.GetBytes(Roofline.Svg(profile, title))));
-        folder.Log(new { device = Device.Name, step_ms = profile.Steps, gap_ms = profile.Gap.Milliseconds, interruptions = profile.Interruptions, peak_gflops = roof.Peak, bandwidth_gbs = roof.Bandwidth, peak_bytes = Device.PeakBytes });
+        folder.Log(new { device = Device.Name, step_ms = profile.Steps, gap_ms = profile.Gap.Milliseconds, interruptions = profile.Interruptions, peak_gflops = roof.Peak, bandwidth_gbs = roof.Bandwidth, peak_bytes = peakBytes });
         foreach (var file in (string[])["profile.csv", "trace.json", "roofline.svg"]) Console.WriteLine($"{Path.GetFileNameWithoutExtension(file)}: {folder.In(file)}");
     }
 
@@ -78,7 +81,8 @@ sealed class ProfileRun : IDisposable
     Roof Rates()
     {
         double peak = result.GetValue(Peak), bandwidth = result.GetValue(Bandwidth);
-        var rates = new Roof(peak > 0 ? peak : MachineRates.Peak(instructions, threads), bandwidth > 0 ? bandwidth : MachineRates.Copy(threads));
+        var gpu = Device as Gpu;
+        var rates = new Roof(peak > 0 ? peak : gpu?.Peak() ?? MachineRates.Peak(instructions, threads), bandwidth > 0 ? bandwidth : gpu?.CopyRate() ?? MachineRates.Copy(threads));
         // The copy's buffers must not be collected inside a step.
         GC.Collect();
         return rates;
@@ -90,8 +94,8 @@ sealed class ProfileRun : IDisposable
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"step: median {time:0.000} ms, least {steps.Min():0.000}, most {steps.Max():0.000} over {steps.Count} steps, " +
             $"interrupted {profile.Interruptions:0.#} times each; {1000 * images / time:0.#} images/s"));
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"work: {work.Flops * 1e-9:0.###} GFLOP and {work.Bytes * 1e-6:0.#} MB a step = {work.Flops / time * 1e-6:0.0} GF/s and " +
-            $"{work.Bytes / time * 1e-6:0.0} GB/s; tensors take at most {Device.PeakBytes / 1048576.0:0.0} MiB"));
-        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"roof: {roof.Peak:0.0} GF/s of {threads} thread{(threads == 1 ? "" : "s")} and {roof.Bandwidth:0.0} GB/s, meeting at {roof.Ridge:0.0} flop/B; " +
+            $"{work.Bytes / time * 1e-6:0.0} GB/s; tensors take at most {peakBytes / 1048576.0:0.0} MiB"));
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"roof: {roof.Peak:0.0} GF/s of {(Device is Gpu ? "the GPU" : threads == 1 ? "1 thread" : $"{threads} threads")} and {roof.Bandwidth:0.0} GB/s, meeting at {roof.Ridge:0.0} flop/B; " +
             $"above 100 %: data came from a cache, or an algorithm does with fewer operations than the cost model counts"));
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"ops and gaps add up to {profile.Sum:0.000} ms by their own {(result.GetValue(Least) ? "least times" : "medians")}, " +
             $"{profile.Gap.Milliseconds:0.000} ms ({100 * profile.Gap.Share:0.0} %) of it not covered, between ops"));

@@ -13,7 +13,7 @@ static class SearchVerb
     {
         var command = new Command("search", "Find together what to keep, which network to train and with which loss; ends with a report")
         {
-            SettingsOptions.Resume, SettingsOptions.Runs,
+            SettingsOptions.Device, SettingsOptions.Resume, SettingsOptions.Runs,
         };
         command.SetAction(Run);
         return command.WithSettings().WithExamples(
@@ -28,7 +28,7 @@ static class SearchVerb
     {
         bool resume = result.GetValue(SettingsOptions.Resume);
         var runs = result.GetValue(SettingsOptions.Runs)!;
-        var settings = result.Settings();
+        var settings = result.Settings().OnThisMachine();
         var file = StudyFiles.File(runs, settings.Study.Name);
         if (resume) settings = Stored(file, result);
         else if (StudyStore.Exists(file))

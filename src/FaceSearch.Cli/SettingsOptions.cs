@@ -1,6 +1,7 @@
 using System.CommandLine;
 using FaceSearch.Recognition;
 using FaceSearch.Search;
+using FaceSearch.Tensors;
 
 namespace FaceSearch.Cli;
 
@@ -34,7 +35,21 @@ static class SettingsOptions
         DefaultValueFactory = _ => Environment.ProcessorCount,
     };
 
+    public static Option<string> Device { get; } = MakeDevice();
+
     public static Option<bool> Resume { get; } = new("--resume") { Description = "go on where an earlier run stopped" };
+
+    static Option<string> MakeDevice()
+    {
+        var option = new Option<string>("--device")
+        {
+            Description = "where trainings run: auto is cuda where there is a GPU, else cpu; simulated is GPU kernels on the CPU, slow. Short for --set Train.Device",
+            HelpName = "NAME",
+            DefaultValueFactory = _ => "",
+        };
+        option.AcceptOnlyFromAmong([.. Devices.Names]);
+        return option;
+    }
 
     /// <summary>Adds --config and --set.</summary>
     public static Command WithSettings(this Command command)
@@ -46,7 +61,12 @@ static class SettingsOptions
 
     /// <summary>Defaults (or those given) &lt; file &lt; environment &lt; --set.</summary>
     public static SearchSettings Settings(this ParseResult result, SearchSettings? defaults = null) =>
-        SettingsSource.Load(defaults ?? new(), result.GetValue(Config), SettingsSource.Environment(), result.GetValue(Set) ?? []);
+        SettingsSource.Load(defaults ?? new(), result.GetValue(Config), SettingsSource.Environment(), [.. result.GetValue(Set) ?? [], .. result.DeviceSetting()]);
+
+    static string[] DeviceSetting(this ParseResult result) => result.GetValue(Device) is { Length: > 0 } device ? [$"Train.Device={device}"] : [];
+
+    /// <summary>The settings with the device that `auto` is on this machine: what is written down must say where the bits are from.</summary>
+    public static SearchSettings OnThisMachine(this SearchSettings settings) => settings with { Train = settings.Train with { Device = Devices.Resolve(settings.Train.Device) } };
 
     /// <summary>The stored settings of what is gone on with; refuses others, which would be ignored.</summary>
     /// <param name="what">study or run</param>

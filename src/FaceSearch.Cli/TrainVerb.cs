@@ -20,7 +20,7 @@ static class TrainVerb
     {
         var command = new Command("train", "Train one design and verify it on people it has not seen")
         {
-            Design, Seeds, Final, SettingsOptions.Threads, Every, Name, SettingsOptions.Resume, SettingsOptions.Runs,
+            Design, Seeds, Final, SettingsOptions.Device, SettingsOptions.Threads, Every, Name, SettingsOptions.Resume, SettingsOptions.Runs,
         };
         command.SetAction(Run);
         return command.WithSettings().WithExamples(
@@ -28,6 +28,7 @@ static class TrainVerb
             "facesearch train --design search --seeds 1,2,3           the best design of a study, three times",
             "facesearch train --design search:17 --final",
             "facesearch train --set Data.Folder=photographs --set Net.Kind=mobilefacenet --set Data.Size=112",
+            "facesearch train --device cuda --set Net.Kind=iresnet18 --set Data.Size=112",
             "facesearch train --resume                                go on after a stop or a crash");
     }
 
@@ -35,7 +36,7 @@ static class TrainVerb
     {
         bool resume = result.GetValue(SettingsOptions.Resume);
         var path = FolderOf(result, resume);
-        var settings = SettingsOf(result, resume, path);
+        var settings = SettingsOf(result, resume, path).OnThisMachine();
         var seeds = SeedsOf(result) ?? (resume ? RunFolder.SeedsOf(path) : [settings.Seed]);
         int threads = result.ThreadCount();
         using var stop = new StopSignals();
@@ -66,7 +67,7 @@ static class TrainVerb
     {
         int threads = result.ThreadCount();
         var checkpoint = folder.In($"seed-{settings.Seed}.checkpoint");
-        using var device = Cpu.Create(threads, exact: settings.Train.Exact);
+        using var device = Devices.Open(settings.Train.Device, threads, exact: settings.Train.Exact);
         using var training = resume && File.Exists(checkpoint) ? Training.Resume(checkpoint, faces, device) : Training.Start(settings, faces, device);
         var progress = Faces.Progress($"seed {settings.Seed}: ", p =>
             folder.Log(new { seed = settings.Seed, step = p.Step, steps = p.Steps, loss = p.Loss, rate = p.Rate, images_per_second = p.ImagesPerSecond }));

@@ -60,15 +60,12 @@ sealed class Optimizer : IDisposable
 
     double Norm(int step)
     {
-        double sum = 0;
-        foreach (var p in parameters)
-        {
-            if (p.Gradient is not { } gradient) continue;
-            double squares = p.Device.SumOfSquares(gradient);
-            if (!double.IsFinite(squares)) throw new DivergedException(step, $"the gradient of {p.Name} {p.Shape} is not finite");
-            sum += squares;
-        }
-        return Math.Sqrt(sum);
+        Tensor[] owners = [.. parameters.Where(p => p.Gradient is not null)];
+        if (owners.Length == 0) return 0;
+        double[] squares = owners[0].Device.SumsOfSquares([.. owners.Select(p => p.Gradient!)]);
+        int broken = Array.FindIndex(squares, s => !double.IsFinite(s));
+        if (broken >= 0) throw new DivergedException(step, $"the gradient of {owners[broken].Name} {owners[broken].Shape} is not finite");
+        return Math.Sqrt(squares.Sum());
     }
 
     public void Dispose()

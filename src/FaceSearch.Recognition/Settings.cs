@@ -1,3 +1,5 @@
+using FaceSearch.Tensors;
+
 namespace FaceSearch.Recognition;
 
 /// <summary>
@@ -140,6 +142,8 @@ public sealed record TrainSettings
     public double Clip { get; init; } = 5;
     [Setting("compute 3×3 convolutions directly instead of by Winograd's method: half the rounding error, about twice the time")]
     public bool Exact { get; init; }
+    [Setting("where it runs: cpu, cuda, simulated (GPU kernels on the CPU: slow) or auto, which is cuda where there is a GPU, else cpu")]
+    public string Device { get; init; } = Devices.Auto;
     [Setting("mirror half of the images")]
     public bool Flip { get; init; } = true;
     [Setting("largest zoom of training images, and largest turn in radians: 0.1 is ±10 % and ±6°; 0 = none", 0, 0.5)]

@@ -88,7 +88,11 @@ public static unsafe class MachineRates
         var x = input(tape);
         op(x).Dispose();
         double flops = tape.Forward.Flops;
-        return 1e-9 * flops / BestSeconds(() => op(x).Dispose());
+        return 1e-9 * flops / BestSeconds(() =>
+        {
+            op(x).Dispose();
+            device.Synchronize();
+        });
     }
 
     static float[] Ramp(int count) => [.. Enumerable.Range(0, count).Select(i => i % 17 / 17f - 0.5f)];

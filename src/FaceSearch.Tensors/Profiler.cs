@@ -66,12 +66,16 @@ public sealed class Profiler
     /// What runs until the next end of an op is that op.
     internal void Begin() => last = Reading.AtStart();
 
-    internal void End(string name, Direction direction, Tensor result, Shape[] inputs, Cost cost) =>
+    internal void End(string name, Direction direction, Tensor result, Shape[] inputs, Cost cost)
+    {
+        result.Device.Synchronize();
         Add(Reading.AtEnd(), name, direction, result, inputs, cost);
+    }
 
     /// Ends a forward op and returns the shapes of its operands, for its backward span.
     internal Shape[] EndForward(string name, Tensor result, ReadOnlySpan<Tensor?> inputs, Cost cost)
     {
+        result.Device.Synchronize();
         var end = Reading.AtEnd();
         var shapes = new List<Shape>(inputs.Length);
         foreach (var input in inputs)

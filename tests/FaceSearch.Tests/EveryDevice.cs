@@ -7,12 +7,15 @@ using Xunit.v3;
 namespace FaceSearch.Tests;
 
 /// <summary>
-/// Gives a theory every fast device: the three instruction sets, one and several threads, with poisoned memory.
-/// What this machine lacks is skipped by name.
+/// Gives a theory every fast device: the three instruction sets, one and several threads, the simulated GPU and, where there
+/// is one, the real one, with poisoned memory. What this machine lacks is skipped by name.
 /// </summary>
 [AttributeUsage(AttributeTargets.Method)]
 public sealed class EveryDeviceAttribute : DataAttribute
 {
+    /// <summary>False for what is said of CPUs alone.</summary>
+    public bool Gpu { get; init; } = true;
+
     public override ValueTask<IReadOnlyCollection<ITheoryDataRow>> GetData(MethodInfo method, DisposalTracker tracker) => new(
     [
         .. from set in Cpu.InstructionSets
@@ -20,6 +23,8 @@ public sealed class EveryDeviceAttribute : DataAttribute
            select set.Supported
                ? new TheoryDataRow(set.Name, threads)
                : new TheoryDataRow(set.Name, threads) { Skip = $"this machine has no {set.Name}" },
+        .. Gpu ? new[] { new TheoryDataRow(TestDevice.Simulated, 0) { Skip = TestDevice.WhyNoSimulatedGpu } } : [],
+        .. Gpu && TestDevice.WhyNoCudaGpu is null ? new[] { new TheoryDataRow(TestDevice.Cuda, 0) } : [],
     ]);
 
     public override bool SupportsDiscoveryEnumeration() => true;
@@ -27,8 +32,17 @@ public sealed class EveryDeviceAttribute : DataAttribute
 
 public static class TestDevice
 {
-    public static Device Open(string instructionSet, int threads, bool exact = false) => instructionSet switch
+    public const string Simulated = "simulated GPU", Cuda = "CUDA";
+
+    /// <summary>Null where there is one.</summary>
+    public static string? WhyNoSimulatedGpu { get; } = Tensors.Devices.WhyNotSimulated();
+    public static string? WhyNoCudaGpu { get; } = CudaDriver.WhyNot();
+
+    public static Device Open(string name, int threads, bool exact = false) => name switch
     {
+        // So little memory for the head's gradients that it needs several tiles of classes.
+        Simulated => new Gpu(GpuAccelerator.Simulated) { Poison = true, GradientFloats = 1 << 14 },
+        Cuda => new Gpu(GpuAccelerator.Cuda) { Poison = true, GradientFloats = 1 << 14 },
         "AVX-512" => new Cpu<Avx512Lanes>(threads) { Poison = true, Exact = exact },
         "AVX2" => new Cpu<Avx2Lanes>(threads) { Poison = true, Exact = exact },
         _ => new Cpu<PortableLanes>(threads) { Poison = true, Exact = exact },

@@ -63,6 +63,61 @@ public class TrainingTests
         Assert.True(error <= 1e-4 * length, $"relative error {Math.Sqrt(error / length):E1}");
     }
 
+    /// <summary>As above, all of a step on the simulated GPU: every layer of every network, squeeze-excite and dropout included.</summary>
+    [Theory]
+    [InlineData("resnet-mini")]
+    [InlineData("mobilenetv2")]
+    [InlineData("mobilefacenet")]
+    [InlineData("iresnet18")]
+    public void OneStepOnAGpuIsThatOfTheReference(string kind)
+    {
+        Assert.SkipWhen(TestDevice.WhyNoSimulatedGpu is not null, TestDevice.WhyNoSimulatedGpu ?? "");
+        var settings = Small(1, Gentle with { Net = new() { Kind = kind, Width = 0.25, Depth = 0.5, SqueezeExcite = true, Dropout = 0.2 } }, batch: 6);
+        var (expected, loss) = Change(settings, new Reference());
+        var (actual, otherLoss) = Change(settings, TestDevice.Open(TestDevice.Simulated, 0));
+        // What is compiled here is what is checked for CUDA.
+        Assert.Empty(GpuAccelerator.Simulated.Kernels.Except(FaceSearch.Tests.Devices.GpuKernelList.All));
+        Assert.InRange(otherLoss / loss, 1 - 1e-4, 1 + 1e-4);
+        double error = expected.Zip(actual, (e, a) => (e - a) * (e - a)).Sum(), length = expected.Sum(e => e * e);
+        Assert.True(error <= 1e-4 * length, $"relative error {Math.Sqrt(error / length):E1}");
+    }
+
+    /// <summary>
+    /// Eight steps of SGD, of AdamW, and of SGD that moves the centres in the head: as on the CPU, and the same bits twice. At a
+    /// gentle rate, since trainings that differ in rounding drift apart sooner or later.
+    /// </summary>
+    [Theory]
+    [InlineData("sgd", 5)]
+    [InlineData("sgd", 0)]
+    [InlineData("adamw", 5)]
+    public void ATrainingOnAGpuIsThatOfTheCpu(string optimizer, double clip)
+    {
+        Assert.SkipWhen(TestDevice.WhyNoSimulatedGpu is not null, TestDevice.WhyNoSimulatedGpu ?? "");
+        var settings = Small(8, Gentle with
+        {
+            Train = new() { Optimizer = optimizer, Clip = clip, Rate = 0.0003 },
+            Net = new() { Width = 0.5, Depth = 0.5, Dropout = 0.1 },
+            Head = Gentle.Head with { Recompute = true },
+        }, batch: 8);
+        var (expected, loss) = Run(Cpu.Create(2));
+        var (actual, otherLoss) = Run(TestDevice.Open(TestDevice.Simulated, 0));
+        var (again, _) = Run(TestDevice.Open(TestDevice.Simulated, 0));
+        Assert.Equal(actual, again);
+        Assert.InRange(otherLoss / loss, 1 - 1e-5, 1 + 1e-5);
+        double error = expected.Zip(actual, (e, a) => Math.Pow(e - a, 2)).Sum(), length = expected.Sum(e => (double)e * e);
+        Assert.True(error <= 1e-10 * length, $"relative error {Math.Sqrt(error / length):E1}");
+
+        (float[] Weights, double Loss) Run(Device device)
+        {
+            using (device)
+            {
+                using var training = Training.Start(settings, Faces, device);
+                training.Advance(8);
+                return ([.. training.Backbone.Parameters.SelectMany(p => p.ToArray())], training.Loss);
+            }
+        }
+    }
+
     /// <summary>What one step does to parameters and running statistics, and the loss before it.</summary>
     static (double[] Change, double Loss) Change(Settings settings, Device device)
     {

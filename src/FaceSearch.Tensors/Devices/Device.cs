@@ -67,6 +67,9 @@ public abstract partial class Device : IDisposable
         Free(memory);
     }
 
+    /// <summary>Waits until everything asked for so far is done, where ops run beside the calling thread.</summary>
+    public virtual void Synchronize() { }
+
     private protected static void CheckCount(Tensor tensor, int count)
     {
         if (tensor.Shape.Count != count) throw new ShapeException($"{count} values do not fit the shape {tensor.Shape}");

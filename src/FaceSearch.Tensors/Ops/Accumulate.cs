@@ -33,3 +33,13 @@ public sealed unsafe partial class Cpu<V>
         workers.Run((int)((floats + TileFloats - 1) / TileFloats), (tile, _) => range((long)tile * TileFloats, Math.Min(floats, (tile + 1L) * TileFloats)));
     }
 }
+
+public sealed partial class Gpu
+{
+    internal override void Accumulate(Tensor y, Tensor x) => Pass(new AccumulatePoint(Of(y), Of(x)), GpuLayout.Floats(x.Shape));
+}
+
+readonly struct AccumulatePoint(ILGPU.ArrayView<float> y, ILGPU.ArrayView<float> x) : IPoint
+{
+    public void At(long i) => y[i] += x[i];
+}

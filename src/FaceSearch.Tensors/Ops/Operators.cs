@@ -3,8 +3,8 @@ using System.Runtime.CompilerServices;
 namespace FaceSearch.Tensors;
 
 /// <summary>
-/// An elementwise function of one variable, written once for the reference and once for the lanes of every CPU.
-/// A NaN must survive it, or the NaN guard is blind; f(0) is only asked to be 0 where <see cref="KeepsZero"/> says so.
+/// An elementwise function of one variable, written once for the reference, once for the lanes of every CPU and once for a
+/// thread of a GPU. A NaN must survive it, or the NaN guard is blind; f(0) is only asked to be 0 where <see cref="KeepsZero"/> says so.
 /// </summary>
 interface IUnary
 {
@@ -14,9 +14,11 @@ interface IUnary
     static abstract bool KeepsZero { get; }
     static abstract double Apply(double x);
     static abstract V Apply<V>(V x) where V : struct, ILanes<V>;
+    static abstract float ApplyOne(float x);
     /// dy·f'(x)
     static abstract double Backward(double x, double dy);
     static abstract V Backward<V>(V x, V dy) where V : struct, ILanes<V>;
+    static abstract float BackwardOne(float x, float dy);
 }
 
 /// max(x, 0), with derivative 0 at 0.
@@ -28,9 +30,11 @@ readonly struct Relu : IUnary
     public static double Apply(double x) => x < 0 ? 0 : x;
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static V Apply<V>(V x) where V : struct, ILanes<V> => V.IfPositive(V.Zero - x, V.Zero, x);
+    public static float ApplyOne(float x) => x < 0 ? 0 : x;
     public static double Backward(double x, double dy) => x > 0 ? dy : 0;
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static V Backward<V>(V x, V dy) where V : struct, ILanes<V> => V.IfPositive(x, dy, V.Zero);
+    public static float BackwardOne(float x, float dy) => x > 0 ? dy : 0;
 }
 
 /// σ(x) = 1 / (1 + e⁻ˣ)
@@ -42,6 +46,7 @@ readonly struct Sigmoid : IUnary
     public static double Apply(double x) => 1 / (1 + Math.Exp(-x));
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static V Apply<V>(V x) where V : struct, ILanes<V> => V.Create(1) / (V.Create(1) + Lanes.Exp(V.Zero - x));
+    public static float ApplyOne(float x) => 1 / (1 + GpuMath.Exp(-x));
 
     public static double Backward(double x, double dy)
     {
@@ -55,6 +60,12 @@ readonly struct Sigmoid : IUnary
         V s = Apply(x);
         return dy * (s * (V.Create(1) - s));
     }
+
+    public static float BackwardOne(float x, float dy)
+    {
+        float s = ApplyOne(x);
+        return dy * (s * (1 - s));
+    }
 }
 
 /// x·σ(x) (Ramachandran, Zoph, Le 2017; also called SiLU)
@@ -66,6 +77,7 @@ readonly struct Swish : IUnary
     public static double Apply(double x) => x * Sigmoid.Apply(x);
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static V Apply<V>(V x) where V : struct, ILanes<V> => x * Sigmoid.Apply(x);
+    public static float ApplyOne(float x) => x * Sigmoid.ApplyOne(x);
 
     public static double Backward(double x, double dy)
     {
@@ -78,5 +90,11 @@ readonly struct Swish : IUnary
     {
         V s = Sigmoid.Apply(x);
         return dy * s * V.Fma(x, V.Create(1) - s, V.Create(1));
+    }
+
+    public static float BackwardOne(float x, float dy)
+    {
+        float s = Sigmoid.ApplyOne(x);
+        return dy * s * GpuMath.MultiplyAdd(x, 1 - s, 1);
     }
 }

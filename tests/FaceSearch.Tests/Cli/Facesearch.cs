@@ -42,6 +42,9 @@ sealed class Facesearch : IDisposable
 
     public string Folder { get; } = Directory.CreateTempSubdirectory("facesearch-test-").FullName;
 
+    /// <summary>Variables beside those of this process.</summary>
+    public Dictionary<string, string> Variables { get; } = [];
+
     public string In(string name) => Path.Combine(Folder, name);
 
     public Finished Run(params string[] args) => Wait(Start(args));
@@ -73,6 +76,7 @@ sealed class Facesearch : IDisposable
         start.ArgumentList.Add(Path.Combine(AppContext.BaseDirectory, "facesearch.dll"));
         foreach (var arg in args) start.ArgumentList.Add(arg);
         start.Environment["FACESEARCH_CACHE"] = In("cache");
+        foreach (var (name, value) in Variables) start.Environment[name] = value;
         return Process.Start(start)!;
     }
 

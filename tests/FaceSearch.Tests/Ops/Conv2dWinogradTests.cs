@@ -27,7 +27,7 @@ public class Conv2dWinogradTests
         foreach (int[] c in cases) SameAsReference(device, c);
     }
 
-    [Theory, EveryDevice]
+    [Theory, EveryDevice(Gpu = false)]
     public void ExactMatchesReferenceToo(string instructionSet, int threads)
     {
         using var device = TestDevice.Open(instructionSet, threads, exact: true);
@@ -38,7 +38,7 @@ public class Conv2dWinogradTests
     static void SameAsReference(Device device, int[] c) =>
         Expect.SameAsReference(device, Convolve, Shapes(c), Math.Max(9 * Math.Max(c[1], c[4]), c[0] * c[2] * c[3]));
 
-    [Theory, EveryDevice]
+    [Theory, EveryDevice(Gpu = false)]
     public void ExactIsNearerToReference(string instructionSet, int threads)
     {
         using Device reference = new Reference(), exact = TestDevice.Open(instructionSet, threads, exact: true), fast = TestDevice.Open(instructionSet, threads);
@@ -50,7 +50,7 @@ public class Conv2dWinogradTests
     }
 
     /// Wide layers share each part among the threads; several parts are too much for the reference, so the direct kernels say what is right.
-    [Theory, EveryDevice]
+    [Theory, EveryDevice(Gpu = false)]
     public void PartsOfAWideLayerAddUp(string instructionSet, int threads)
     {
         using Device exact = TestDevice.Open(instructionSet, threads, exact: true), fast = TestDevice.Open(instructionSet, threads);

@@ -1,0 +1,196 @@
+/*
+ * A CUDA driver without a GPU, for tests: it answers as a Hopper card with driver 13.0 would, keeps "device" memory on the host
+ * (zeroed), copies when asked, and runs no kernel. What it was asked is written to the file that FAKE_CUDA_LOG names, one line
+ * a call, so that tests can read launch geometry, argument bytes and the order of things:
+ *
+ *   alloc ADDRESS BYTES | free ADDRESS
+ *   module ISA TARGET uniform-branches=N entry=NAME
+ *   launch ENTRY grid=X,Y,Z block=X,Y,Z shared=BYTES stream=S args=HEX
+ *   copy BYTES | wait
+ *
+ * FAKE_CUDA_NO_GPU hides the card; FAKE_CUDA_BYTES is how much memory it gives in all, freed or not.
+ * Only what ILGPU 1.5.3 and FaceSearch call is here. Handles are small integers.
+ */
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef int status;
+typedef uintptr_t handle;
+
+enum { OK = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2 };
+enum { CONTEXT = 0x10, STREAM = 0x20, EVENT = 0x30 };
+
+static const uint64_t memory_bytes = 80ull << 30;
+
+static void note(const char *format, ...)
+{
+    static FILE *file;
+    const char *path = getenv("FAKE_CUDA_LOG");
+    if (!file && path) file = fopen(path, "a");
+    if (!file) return;
+    va_list arguments;
+    va_start(arguments, format);
+    vfprintf(file, format, arguments);
+    va_end(arguments);
+    fputc('\n', file);
+    fflush(file);
+}
+
+/* Devices. */
+
+status cuInit(unsigned flags) { (void)flags; return getenv("FAKE_CUDA_NO_GPU") ? 100 : OK; }
+status cuDriverGetVersion(int *version) { *version = 13000; return OK; }
+status cuDeviceGetCount(int *count) { *count = 1; return OK; }
+status cuDeviceGet(int *device, int ordinal) { *device = ordinal; return OK; }
+status cuDeviceGetName(char *name, int length, int device) { (void)device; snprintf(name, length, "Fake Hopper"); return OK; }
+status cuDeviceTotalMem_v2(size_t *bytes, int device) { (void)device; *bytes = memory_bytes; return OK; }
+status cuDeviceComputeCapability(int *major, int *minor, int device) { (void)device; *major = 9; *minor = 0; return OK; }
+status cuDeviceCanAccessPeer(int *can, int device, int peer) { (void)device; (void)peer; *can = 0; return OK; }
+status cuDeviceGetP2PAttribute(int *value, int attribute, int from, int to) { (void)attribute; (void)from; (void)to; *value = 0; return OK; }
+
+status cuDeviceGetAttribute(int *value, int attribute, int device)
+{
+    /* Numbers of CUdevice_attribute. */
+    static const int known[][2] = {
+        {1, 1024}, {2, 1024}, {3, 1024}, {4, 64}, {5, 2147483647}, {6, 65535}, {7, 65535}, {8, 49152}, {9, 65536}, {10, 32}, {12, 65536},
+        {13, 1980000}, {16, 132}, {38, 52428800}, {39, 2048}, {75, 9}, {76, 0}, {81, 233472}, {82, 65536}, {97, 232448},
+    };
+    (void)device;
+    *value = 1;
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (known[i][0] == attribute) *value = known[i][1];
+    return OK;
+}
+
+/* Contexts. */
+
+status cuCtxCreate_v2(handle *context, unsigned flags, int device) { (void)flags; (void)device; *context = CONTEXT; return OK; }
+status cuCtxDestroy_v2(handle context) { (void)context; return OK; }
+status cuCtxSetCurrent(handle context) { (void)context; return OK; }
+status cuCtxSynchronize(void) { note("wait"); return OK; }
+status cuCtxGetCacheConfig(int *config) { *config = 0; return OK; }
+status cuCtxSetCacheConfig(int config) { (void)config; return OK; }
+status cuCtxGetSharedMemConfig(int *config) { *config = 1; return OK; }
+status cuCtxSetSharedMemConfig(int config) { (void)config; return OK; }
+status cuCtxEnablePeerAccess(handle context, unsigned flags) { (void)context; (void)flags; return OK; }
+status cuCtxDisablePeerAccess(handle context) { (void)context; return OK; }
+
+/* Memory. */
+
+status cuMemGetInfo_v2(size_t *free_bytes, size_t *total) { *free_bytes = *total = memory_bytes; return OK; }
+
+status cuMemAlloc_v2(void **memory, size_t bytes)
+{
+    static uint64_t given;
+    const char *limit = getenv("FAKE_CUDA_BYTES");
+    size_t whole = (bytes + 255) / 256 * 256;
+    if (limit && given + whole > strtoull(limit, NULL, 10)) return OUT_OF_MEMORY;
+    given += whole;
+    *memory = aligned_alloc(256, whole);
+    if (!*memory) return OUT_OF_MEMORY;
+    memset(*memory, 0, whole);
+    note("alloc %p %zu", *memory, bytes);
+    return OK;
+}
+
+status cuMemFree_v2(void *memory) { note("free %p", memory); free(memory); return OK; }
+status cuMemAllocHost_v2(void **memory, size_t bytes) { *memory = malloc(bytes); return *memory ? OK : OUT_OF_MEMORY; }
+status cuMemFreeHost(void *memory) { free(memory); return OK; }
+status cuMemHostRegister_v2(void *memory, size_t bytes, unsigned flags) { (void)memory; (void)bytes; (void)flags; return OK; }
+status cuMemHostUnregister(void *memory) { (void)memory; return OK; }
+status cuMemHostGetDevicePointer_v2(void **device, void *host, unsigned flags) { (void)flags; *device = host; return OK; }
+status cuPointerGetAttribute(int *type, int attribute, void *pointer) { (void)attribute; (void)pointer; *type = 2; return OK; }
+
+status cuMemcpyAsync(void *to, void *from, size_t bytes, handle stream)
+{
+    (void)stream;
+    note("copy %zu", bytes);
+    memmove(to, from, bytes);
+    return OK;
+}
+
+
+/* Streams and events. */
+
+status cuStreamCreate(handle *stream, unsigned flags) { (void)flags; *stream = STREAM; return OK; }
+status cuStreamCreateWithPriority(handle *stream, unsigned flags, int priority) { (void)priority; return cuStreamCreate(stream, flags); }
+status cuStreamDestroy_v2(handle stream) { (void)stream; return OK; }
+status cuStreamSynchronize(handle stream) { (void)stream; note("wait"); return OK; }
+status cuEventCreate(handle *event, unsigned flags) { (void)flags; *event = EVENT; return OK; }
+status cuEventDestroy_v2(handle event) { (void)event; return OK; }
+status cuEventQuery(handle event) { (void)event; return OK; }
+status cuEventRecord(handle event, handle stream) { (void)event; (void)stream; return OK; }
+status cuEventSynchronize(handle event) { (void)event; return OK; }
+status cuEventElapsedTime(float *milliseconds, handle start, handle end) { (void)start; (void)end; *milliseconds = 1; return OK; }
+
+/* Modules: a function's handle is its name. */
+
+static status load(handle *module, const char *ptx)
+{
+    char version[16] = "", target[16] = "", entry[64] = "";
+    const char *at = strstr(ptx, ".version"), *line = strstr(ptx, ".target"), *function = strstr(ptx, ".entry");
+    if (!at || !line || !function) return INVALID_VALUE;
+    sscanf(at, ".version %15s", version);
+    sscanf(line, ".target %15[a-z_0-9]", target);
+    sscanf(function, ".entry %63[A-Za-z_0-9$]", entry);
+    int uniform = 0;
+    for (const char *branch = ptx; (branch = strstr(branch, "bra.uni")); branch++) uniform++;
+    note("module %s %s uniform-branches=%d entry=%s", version, target, uniform, entry);
+    static handle modules;
+    *module = ++modules;
+    return OK;
+}
+
+status cuModuleLoadData(handle *module, const char *image) { return load(module, image); }
+status cuModuleLoadDataEx(handle *module, const char *image, unsigned count, void *options, void *values)
+{
+    (void)count; (void)options; (void)values;
+    return load(module, image);
+}
+status cuModuleUnload(handle module) { (void)module; return OK; }
+status cuModuleGetFunction(void **function, handle module, const char *name)
+{
+    char *kept = malloc(strlen(name) + 24);
+    sprintf(kept, "%s@%zu", name, (size_t)module);
+    *function = kept;
+    return OK;
+}
+status cuFuncGetAttribute(int *value, int attribute, void *function) { (void)attribute; (void)function; *value = 0; return OK; }
+status cuFuncSetAttribute(void *function, int attribute, int value) { (void)function; (void)attribute; (void)value; return OK; }
+status cuOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, void *function, int size, size_t shared)
+{
+    (void)function; (void)size; (void)shared;
+    *blocks = 2;
+    return OK;
+}
+status cuOccupancyMaxPotentialBlockSize(int *grid, int *block, void *function, void *callback, size_t shared, int limit)
+{
+    (void)function; (void)callback; (void)shared; (void)limit;
+    *grid = 264;
+    *block = 256;
+    return OK;
+}
+
+status cuLaunchKernel(void *function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned shared, handle stream, void **arguments, void **extra)
+{
+    (void)arguments;
+    if (!gx || !gy || !gz || gy > 65535 || gz > 65535 || bx * by * bz > 1024) return INVALID_VALUE;
+    /* CU_LAUNCH_PARAM_BUFFER_POINTER, its pointer, CU_LAUNCH_PARAM_BUFFER_SIZE, pointer to its size. */
+    size_t bytes = extra ? *(size_t *)extra[3] : 0;
+    const unsigned char *buffer = extra ? extra[1] : NULL;
+    char *hex = calloc(2 * bytes + 1, 1);
+    for (size_t i = 0; i < bytes; i++) sprintf(hex + 2 * i, "%02x", buffer[i]);
+    note("launch %s grid=%u,%u,%u block=%u,%u,%u shared=%u stream=%zu args=%s", (char *)function, gx, gy, gz, bx, by, bz, shared, (size_t)stream, hex);
+    free(hex);
+    return OK;
+}
+
+status cuGetErrorString(int error, const char **text)
+{
+    (void)error;
+    *text = "refused by the fake driver";
+    return OK;
+}

@@ -1,0 +1,45 @@
+using View = ILGPU.ArrayView<float>;
+
+namespace FaceSearch.Tensors;
+
+public sealed partial class Gpu
+{
+    internal override void PRelu(Tensor x, Tensor slope, Tensor y) => Pass(new PReluCell(Of(x), Of(slope), Of(y), new(x.Shape)), new GpuRows(x.Shape));
+
+    internal override void PReluBackward(Tensor x, Tensor slope, Tensor dy, Tensor dx, Tensor dslope)
+    {
+        var rows = new GpuRows(x.Shape);
+        SumColumns(new SlopeGradient(Of(x), Of(dy), rows, Of(dslope)), rows.Rows, rows.Columns);
+        Pass(new PReluBackwardCell(Of(x), Of(slope), Of(dy), Of(dx), rows), rows);
+    }
+}
+
+readonly struct PReluCell(View x, View slope, View y, GpuRows rows) : ICell
+{
+    public void At(int row, int column)
+    {
+        long i = rows.At(row, column);
+        float v = x[i];
+        y[i] = v > 0 || column >= rows.Columns ? v : slope[column] * v;
+    }
+}
+
+readonly struct PReluBackwardCell(View x, View slope, View dy, View dx, GpuRows rows) : ICell
+{
+    public void At(int row, int column)
+    {
+        long i = rows.At(row, column);
+        dx[i] = x[i] > 0 || column >= rows.Columns ? dy[i] : slope[column] * dy[i];
+    }
+}
+
+readonly struct SlopeGradient(View x, View dy, GpuRows rows, View dslope) : IColumnSums
+{
+    public Sums At(int row, int column, int part)
+    {
+        long i = rows.At(row, column);
+        return new(x[i] > 0 ? 0 : x[i] * dy[i], 0, 0);
+    }
+
+    public void Finish(int column, int part, Sums total) => dslope[column] = total.A;
+}

@@ -1,0 +1,116 @@
+using System.Globalization;
+using System.Text.RegularExpressions;
+using FaceSearch.Tests.Cli;
+using Xunit;
+
+namespace FaceSearch.Tests.Devices;
+
+/// <summary>
+/// The program on a CUDA driver that runs no kernel but writes down what it is asked (native/fake-cuda): everything of the CUDA path
+/// that is not the kernels themselves.
+/// </summary>
+public sealed class FakeCudaTests : IDisposable
+{
+    readonly Facesearch program = new();
+    readonly string log;
+
+    public FakeCudaTests()
+    {
+        var driver = Path.Combine(AppContext.BaseDirectory, "fake-cuda");
+        Assert.SkipUnless(File.Exists(Path.Combine(driver, "libcuda.so.1")), "no C compiler made native/bin/fake-cuda/libcuda.so.1");
+        log = program.In("cuda.log");
+        program.Variables["LD_LIBRARY_PATH"] = driver;
+        program.Variables["FAKE_CUDA_LOG"] = log;
+    }
+
+    public void Dispose() => program.Dispose();
+
+    string[] Calls(string kind) => [.. File.ReadLines(log).Where(l => l.StartsWith(kind + " ", StringComparison.Ordinal))];
+
+    [Fact]
+    public void DoctorTellsOfTheGpu()
+    {
+        var told = program.Run("doctor").Ended(0).Out;
+        Assert.Contains("the NVIDIA driver speaks CUDA 13.0; 1 GPU", told);
+        Assert.Contains("Fake Hopper, 80.0 GiB, compute capability 9.0, 132 multiprocessors", told);
+        Assert.Contains("auto is cuda here", told);
+        // No kernel ran, and that shows.
+        Assert.Contains("its results are WRONG", told);
+    }
+
+    [Fact]
+    public void AGpuThatIsNotVisibleIsToldOf()
+    {
+        program.Variables["FAKE_CUDA_NO_GPU"] = "1";
+        Assert.Contains("no GPU is visible", program.Run("doctor").Ended(0).Out);
+        program.Run(["train", "--device", "cuda", .. Facesearch.Tiny]).Refused("there is no CUDA device", "no GPU is visible");
+        program.Run(["train", "--device", "auto", .. Facesearch.Tiny]).Ended(0);
+    }
+
+    [Fact]
+    public void AFullGpuIsToldOf()
+    {
+        program.Variables["FAKE_CUDA_BYTES"] = $"{200 << 20}";
+        program.Run("profile", "op", "add", "--shape", "64x64x64x64", "--device", "cuda", "--peak", "1", "--bandwidth", "1").Refused("Fake Hopper has no", "MiB left", "Train.Batch");
+    }
+
+    [Fact]
+    public void AWarmStepStaysOnTheGpu()
+    {
+        // No pixel is looked at twice by chance: the batch is the only copy of its size.
+        const int batch = 16, faceBytes = batch * 3 * 16 * 16 * 4;
+        program.Run(["train", "--device", "cuda", .. Facesearch.Tiny]).Ended(0);
+        string[] lines = File.ReadAllLines(log);
+        int[] starts = [.. Enumerable.Range(0, lines.Length).Where(i => lines[i] == $"copy {faceBytes}")];
+        Assert.InRange(starts.Length, 4, 10_000);
+        for (int step = 1; step + 1 < starts.Length; step++)
+        {
+            string[] calls = lines[starts[step]..starts[step + 1]];
+            Assert.DoesNotContain(calls, c => c.StartsWith("alloc", StringComparison.Ordinal) || c.StartsWith("free", StringComparison.Ordinal) || c.StartsWith("module", StringComparison.Ordinal));
+            // Up: faces, labels, the seed of the gradient, labels once more. Down, and waited for: the loss, and the squares of all gradients together.
+            string[] copies = [.. calls.Where(c => c.StartsWith("copy", StringComparison.Ordinal)).Select(c => c["copy ".Length..])];
+            Assert.Equal([$"{faceBytes}", $"{4 * batch}", "4", "4", $"{4 * batch}"], copies[..5]);
+            Assert.Equal(6, copies.Length);
+            Assert.Equal(2, calls.Count(c => c == "wait"));
+        }
+    }
+
+    [Fact]
+    public void LaunchesAndModulesAreWhatTheDriverTakes()
+    {
+        program.Run(["train", "--device", "cuda", .. Facesearch.Tiny]).Ended(0);
+        string[] modules = Calls("module"), launches = Calls("launch");
+        Assert.InRange(modules.Length, 20, 200);
+        Assert.All(modules, m => Assert.Matches(@"^module 8\.\d sm_80 uniform-branches=0 entry=\w+$", m));
+        var sizes = GpuKernelList.All.Select(GpuKernelList.Extent).ToHashSet();
+        foreach (var launch in launches)
+        {
+            var parts = Regex.Match(launch, @"^launch \S+ grid=\d+,\d+,\d+ block=256,1,1 shared=0 stream=(\d+) args=([0-9a-f]*)$");
+            Assert.True(parts.Success, launch);
+            // Never the default stream, which waits for all others.
+            Assert.NotEqual("0", parts.Groups[1].Value);
+            Assert.Contains(parts.Groups[2].Length / 2, sizes);
+        }
+    }
+
+    [Fact]
+    public void ArgumentsAreAddressesLengthsAndNumbers()
+    {
+        // Maps of 2 images, 3 channels in 8 lanes, 4×5 pixels: 320 floats, two groups of threads.
+        program.Run("profile", "op", "add", "--shape", "2x3x4x5", "--device", "cuda", "--gradients", "none", "--steps", "1", "--warm-up", "1", "--peak", "1", "--bandwidth", "1").Ended(0);
+        var memory = Calls("alloc").Select(a => a.Split(' ')).Select(a => (Start: ulong.Parse(a[1][2..], NumberStyles.HexNumber, CultureInfo.InvariantCulture), Bytes: ulong.Parse(a[2], CultureInfo.InvariantCulture))).ToArray();
+        var arguments = Calls("launch").Where(l => l.Contains("grid=2,1,1 ")).Select(l => Convert.FromHexString(l[(l.IndexOf("args=", StringComparison.Ordinal) + 5)..])).Where(b => b.Length == 56).ToArray();
+        Assert.NotEmpty(arguments);
+        foreach (var bytes in arguments)
+        {
+            ulong Word(int i) => BitConverter.ToUInt64(bytes, 8 * i);
+            for (int view = 0; view < 3; view++)
+            {
+                Assert.Equal(320u, Word(2 * view + 1));
+                Assert.Contains(memory, m => Word(2 * view) >= m.Start && Word(2 * view) + 4 * 320 <= m.Start + m.Bytes);
+                Assert.Equal(0u, Word(2 * view) % 256);
+            }
+            Assert.Equal(320u, Word(6));
+        }
+    }
+}
