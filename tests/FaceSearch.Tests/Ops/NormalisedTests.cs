@@ -49,7 +49,7 @@ public class NormalisedTests
     public void EveryReaderMatchesReference(string instructionSet, int threads)
     {
         using var device = TestDevice.Open(instructionSet, threads);
-        foreach (var map in new[] { Shape.Map(2, 5, 4, 3), Shape.Map(3, 17, 7, 9), Shape.Map(2, 32, 12, 12) })
+        foreach (var map in new[] { Shape.Map(2, 5, 4, 3), Shape.Map(3, 17, 7, 9), Shape.Map(2, 32, 12, 12), Shape.Map(1, 17, 20, 60) })
             foreach (var training in new[] { true, false })
                 foreach (var (_, op, shapes) in Consumers(map, training))
                     Expect.SameAsReference(device, op, shapes, terms: 3 * map.Images * map.Height * map.Width * 9, prepare: AwayFromTheKink);
