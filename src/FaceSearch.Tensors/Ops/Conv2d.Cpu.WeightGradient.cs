@@ -70,14 +70,18 @@ public sealed unsafe partial class Cpu<V>
             {
                 int block = slice * Pair, width = Math.Min(Pair, channels.OutBlocks - block) * 16;
                 float* dy0 = Of(dy) + ((long)image * blocks + group * channels.OutBlocks + block) * plane + (long)first * s.Width * 16;
+                // Where dy is read after this slice: the next one, or the first of the next rows or the next image.
+                float* next = slice + 1 < endSlice ? dy0 + Pair * plane
+                    : dy0 - (block - firstSlice * Pair) * plane + (first + bandRows < s.Height ? (long)bandRows * s.Width * 16 : (long)images * blocks * plane - (long)first * s.Width * 16);
                 for (int b = 0; b < channels.InBlocks; b++)
                     foreach (int offset in plan.Phases[0].Offsets)
                     {
                         int inputs = Math.Min(16, channels.Ins - b * 16);
                         float* from = (float*)band.Pixels + b * band.BlockFloats + offset;
-                        pixels = pixels with { Ahead = slice == firstSlice && ahead.Floats != 0 ? ahead.Floats + b * ahead.BlockFloats : 0 };
-                        if (width > 16) OuterBlock<Size2>(pixels, from, dy0, dy0 + plane, inputs, to);
-                        else OuterBlock<Size1>(pixels, from, dy0, dy0, inputs, to);
+                        pixels = pixels with { Ahead = slice == firstSlice && ahead.Floats != 0 ? from + ahead.Floats + b * ahead.BlockFloats - dy0 : 0 };
+                        long dyAhead = channels.InBlocks - b > Pair ? 0 : next + (channels.InBlocks - 1 - b) * plane - dy0;
+                        if (width > 16) OuterBlock<Size2>(pixels, from, dy0, dy0 + plane, inputs, to, dyAhead);
+                        else OuterBlock<Size1>(pixels, from, dy0, dy0, inputs, to, dyAhead);
                         to += inputs * width;
                     }
             }
