@@ -43,6 +43,18 @@ public class NormalisedTests
             var y = Normalised(x, training);
             return y.Conv2d(x[4]).Add(y);
         }, With(map, Weight(c, c, 1)));
+        // The sums that a depthwise convolution leaves with its gradient hold for this gradient alone.
+        yield return ("depthwise, gradient added to another's", x =>
+        {
+            var y = Normalised(x, training);
+            return y.Conv2d(x[4], padding: 1, groups: c).Add(y);
+        }, With(map, Weight(c, 1, 3)));
+        yield return ("depthwise, another's gradient added", x =>
+        {
+            var y = Normalised(x, training);
+            var sum = y.Add(x[5]);
+            return y.Conv2d(x[4], padding: 1, groups: c).Add(sum);
+        }, With(map, Weight(c, 1, 3), map));
     }
 
     [Theory, EveryDevice]
