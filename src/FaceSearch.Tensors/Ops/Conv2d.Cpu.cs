@@ -87,7 +87,8 @@ public sealed unsafe partial class Cpu<V>
         float* source = Of(deferred?.Source ?? from) + image * stride + firstBlock * plane;
         var next = (nint)(source + ((long)(first + rows - 1) * frame.Step + frame.Top + frame.Rows) * s.Width * 16);
         bool whole = frame is { Left: 0, Step: 1 } && frame.RowFloats == s.Width * 16;
-        if (deferred is null && whole && frame.Top == 0 && first + frame.ScratchRows(rows) <= s.Height)
+        bool borderless = whole && frame.Top == 0 && first + frame.ScratchRows(rows) <= s.Height;
+        if (deferred is null && borderless)
             return new((nint)(source + (long)first * s.Width * 16), s.Width * 16, plane, stride, first, rows, frame.Columns == 1, next);
         long floats = (long)frame.ScratchRows(rows) * frame.RowFloats;
         float* scratch = Scratch(worker, images * blocks * floats);
@@ -95,7 +96,8 @@ public sealed unsafe partial class Cpu<V>
             for (int b = 0; b < blocks; b++)
             {
                 float* from0 = source + i * stride + b * plane, to = scratch + (i * blocks + b) * floats;
-                if (deferred is null) frame.Copy<V, AsItIs<V>>(from0, s.Height, s.Width, first, rows, new AsItIs<V>(), to);
+                if (deferred is not null && borderless) NormaliseRows(from0 + (long)first * s.Width * 16, new(deferred, firstBlock + b), to, frame.ScratchRows(rows) * s.Width);
+                else if (deferred is null) frame.Copy<V, AsItIs<V>>(from0, s.Height, s.Width, first, rows, new AsItIs<V>(), to);
                 else frame.Copy<V, NormaliseOnLoad<V>>(from0, s.Height, s.Width, first, rows, new NormaliseOnLoad<V>(deferred, firstBlock + b), to);
             }
         return new((nint)scratch, (long)frame.RowFloats * frame.Step, floats, blocks * floats, first, rows, whole && frame.Columns == 1, next);
