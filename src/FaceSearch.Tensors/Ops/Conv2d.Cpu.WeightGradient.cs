@@ -2,8 +2,9 @@ namespace FaceSearch.Tensors;
 
 public sealed unsafe partial class Cpu<V>
 {
-    // Partial sums of a weight gradient: at most so many, and so many floats in all.
+    // Partial sums of a weight gradient: at most so many, half as many where they would not stay in the cache, and so many floats in all.
     const int MostPartials = 16;
+    const long WideFloats = 1 << 15;
     const long PartialFloats = 1 << 20;
     // Pixels of a band: two blocks of dy and one of x stay in the L1 cache.
     const int BandPixels = 196;
@@ -25,10 +26,11 @@ public sealed unsafe partial class Cpu<V>
         var channels = new WeightChannels(dweight.Shape, sliding.Groups, transposed: false);
         int[] taps = plan.Phases[0].Taps;
         long floats = channels.PackedFloats(taps.Length);
-        int images = x.Shape.Images, partials = (int)Math.Clamp(PartialFloats / floats, 1, Math.Min(images, MostPartials));
+        int images = x.Shape.Images, partials = (int)Math.Clamp(PartialFloats / floats, 1, Math.Min(images, floats < WideFloats ? MostPartials : MostPartials / 2));
         using var sums = New(Shape.Of(partials, checked((int)floats)));
-        // Slices that share each band of x: as many as the second-level cache has room for.
-        int shared = (int)Math.Clamp(SharedFloats / channels.SliceFloats(taps.Length), 1, channels.Slices), sets = (channels.Slices + shared - 1) / shared;
+        // Slices that share each band of x: as many as the second-level cache has room for, but no thread stays without work. No sum depends on it.
+        long enough = channels.Slices * (long)partials * channels.Groups / (2 * workers.Count);
+        int shared = (int)Math.Clamp(Math.Min(enough, SharedFloats / channels.SliceFloats(taps.Length)), 1, channels.Slices), sets = (channels.Slices + shared - 1) / shared;
         int together = Math.Max(1, BandPixels / (dy.Shape.Height * dy.Shape.Width));
         workers.Run(partials * channels.Groups * sets, (tile, worker) =>
         {
