@@ -68,6 +68,7 @@ public sealed unsafe partial class Cpu<V>
             var pixels = new Pixels(images, rows, columns, band.ImageFloats, band.RowFloats, blocks * plane, s.Width * 16);
             var ahead = band.Contiguous && images == 1 ? AheadOf(x, image, group * channels.InBlocks, first + bandRows, band) : default;
             float* to = sums;
+            int asked = band.Contiguous || images > 1 ? band.Rows : 0;
             for (int slice = firstSlice; slice < endSlice; slice++)
             {
                 int block = slice * Pair, width = Math.Min(Pair, channels.OutBlocks - block) * 16;
@@ -78,6 +79,7 @@ public sealed unsafe partial class Cpu<V>
                 for (int b = 0; b < channels.InBlocks; b++)
                     foreach (int offset in plan.Phases[0].Offsets)
                     {
+                        if (asked < band.Rows) AskForNext(band, 0, channels.InBlocks, asked++);
                         int inputs = Math.Min(16, channels.Ins - b * 16);
                         float* from = (float*)band.Pixels + b * band.BlockFloats + offset;
                         pixels = pixels with { Ahead = slice == firstSlice && ahead.Floats != 0 ? from + ahead.Floats + b * ahead.BlockFloats - dy0 : 0 };

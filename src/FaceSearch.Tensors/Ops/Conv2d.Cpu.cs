@@ -77,7 +77,15 @@ public sealed unsafe partial class Cpu<V>
 
     /// Input rows in reach of the kernels: where output row `First` reads, and the distances of output rows, channel blocks and images.
     /// Next is where the rows lie in memory that the band after this one reads first.
-    readonly record struct InputBand(nint Pixels, long RowFloats, long BlockFloats, long ImageFloats, int First, int Rows, bool Contiguous, nint Next);
+    /// There an output row takes NextFloats more than the one before, and channel blocks lie a Plane apart.
+    readonly record struct InputBand(nint Pixels, long RowFloats, long BlockFloats, long ImageFloats, int First, int Rows, bool Contiguous, nint Next, int NextFloats, long Plane);
+
+    /// Asks for what the next band's copy will read, one of its rows with each row of this one.
+    static void AskForNext(InputBand band, int firstBlock, int blocks, int row)
+    {
+        float* next = (float*)band.Next + firstBlock * band.Plane + (long)row * band.NextFloats;
+        for (int b = 0; b < blocks; b++, next += band.Plane) Lanes.Prefetch(next, band.NextFloats / 16);
+    }
 
     InputBand Band(Tensor from, int image, int images, int firstBlock, int blocks, Frame frame, int first, int rows, int worker)
     {
@@ -89,7 +97,7 @@ public sealed unsafe partial class Cpu<V>
         bool whole = frame is { Left: 0, Step: 1 } && frame.RowFloats == s.Width * 16;
         bool borderless = whole && frame.Top == 0 && first + frame.ScratchRows(rows) <= s.Height;
         if (deferred is null && borderless)
-            return new((nint)(source + (long)first * s.Width * 16), s.Width * 16, plane, stride, first, rows, frame.Columns == 1, next);
+            return new((nint)(source + (long)first * s.Width * 16), s.Width * 16, plane, stride, first, rows, frame.Columns == 1, next, frame.Step * s.Width * 16, plane);
         long floats = (long)frame.ScratchRows(rows) * frame.RowFloats;
         float* scratch = Scratch(worker, images * blocks * floats);
         for (int i = 0; i < images; i++)
@@ -100,7 +108,7 @@ public sealed unsafe partial class Cpu<V>
                 else if (deferred is null) frame.Copy<V, AsItIs<V>>(from0, s.Height, s.Width, first, rows, new AsItIs<V>(), to);
                 else frame.Copy<V, NormaliseOnLoad<V>>(from0, s.Height, s.Width, first, rows, new NormaliseOnLoad<V>(deferred, firstBlock + b), to);
             }
-        return new((nint)scratch, (long)frame.RowFloats * frame.Step, floats, blocks * floats, first, rows, whole && frame.Columns == 1, next);
+        return new((nint)scratch, (long)frame.RowFloats * frame.Step, floats, blocks * floats, first, rows, whole && frame.Columns == 1, next, frame.Step * s.Width * 16, plane);
     }
 
     static void CorrelateBand(InputBand band, Distance ahead, float* weights, Tensor to, int image, int spread, Phase phase, WeightChannels channels, int group)
@@ -118,6 +126,7 @@ public sealed unsafe partial class Cpu<V>
             for (int block = 0; block < channels.OutBlocks; block += Pair, y += Pair * plane, weights += channels.SliceFloats(phase.Taps.Length), sum.Ahead = 0)
                 for (int row = 0; row < rows; row++)
                 {
+                    if (block == 0 && !band.Contiguous) AskForNext(band, group * channels.InBlocks, channels.InBlocks, row);
                     float* y0 = y + (long)row * spread * s.Width * 16;
                     if (Pair > 1 && block + 1 < channels.OutBlocks) DenseRow<Size2>(&sum, x + row * band.RowFloats, weights, y0, y0 + plane, spread * 16, columns);
                     else DenseRow<Size1>(&sum, x + row * band.RowFloats, weights, y0, y0, spread * 16, columns);
