@@ -33,7 +33,10 @@ public sealed unsafe partial class Cpu<V>
         return row;
     }
 
-    /// A tile is one block of one image. x may be deferred.
+    /// Planes [height, width, 16] of a map that a tile takes, one after the other in memory, where what is asked for ahead then lies.
+    static int PlanesOf(Shape s, int most) => Math.Clamp(TileFloats / (s.Height * s.Width * 16), 1, most);
+
+    /// x may be deferred.
     void Depthwise3x3<T>(Tensor x, Tensor weight, Tensor y, bool turned, Tensor? moments) where T : ISize
     {
         using Tensor packed = Pack3x3(weight, turned), zeros = ZeroRow(x.Shape.Width);
@@ -44,24 +47,30 @@ public sealed unsafe partial class Cpu<V>
         using var partials = moments is null ? null : New(BandMoments.Partials(y.Shape, bandRows));
         var sums = partials is null ? default : new BandMoments(y, Of(partials), bandRows);
         var deferred = x.Deferred;
-        workers.Run(x.Shape.Images * blocks, (tile, worker) =>
+        int planes = x.Shape.Images * blocks, together = PlanesOf(x.Shape, planes);
+        workers.Run((planes + together - 1) / together, (tile, worker) =>
         {
-            int block = tile % blocks;
-            float* plane = Of(deferred?.Source ?? x) + (long)tile * height * rowFloats, to = Of(y) + (long)tile * outputs * outFloats, w = Of(packed) + block * 9 * 16;
+            for (int plane = tile * together; plane < Math.Min(planes, (tile + 1) * together); plane++) Compute(plane, worker);
+        });
+        Join(sums, moments);
+
+        void Compute(int number, int worker)
+        {
+            int block = number % blocks;
+            float* plane = Of(deferred?.Source ?? x) + (long)number * height * rowFloats, to = Of(y) + (long)number * outputs * outFloats, w = Of(packed) + block * 9 * 16;
             float* scratch = deferred is null ? null : Scratch(worker, (bandRows * T.Value + (long)overlap) * rowFloats);
             for (int first = 0; first < outputs; first += bandRows, to += (long)bandRows * outFloats)
             {
                 var band = new SlidingBand<T>(plane, Of(zeros), height, x.Shape.Width, first, Math.Min(first + bandRows, outputs), AheadFloats);
                 if (deferred is not null) band = NormaliseBand(band, new(deferred, block), scratch, bandRows);
-                float* sum = partials is null ? null : sums.Place(tile / blocks, block, first);
+                float* sum = partials is null ? null : sums.Place(number / blocks, block, first);
                 if (sum != null) band.Start(w, sum);
                 if (streams && sum != null) band.Slide<Yes, Yes>(w, to, sum);
                 else if (streams) band.Slide<No, Yes>(w, to, sum);
                 else if (sum != null) band.Slide<Yes, No>(w, to, sum);
                 else band.Slide<No, No>(w, to, sum);
             }
-        });
-        Join(sums, moments);
+        }
     }
 
     /// The same band of the normalised map in scratch. The last rows of a band are the first of the next, and still there.

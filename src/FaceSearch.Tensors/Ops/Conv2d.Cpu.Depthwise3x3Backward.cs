@@ -1,6 +1,6 @@
 namespace FaceSearch.Tensors;
 
-/// <summary>Both gradients of a depthwise 3×3 in one pass over x and dy. A tile is one block of a few images.</summary>
+/// <summary>Both gradients of a depthwise 3×3 in one pass over x and dy. A tile is a few blocks of a few images.</summary>
 public sealed unsafe partial class Cpu<V>
 {
     internal override void Conv2dBackward(Tensor x, Tensor dy, Tensor weight, Tensor dx, Tensor dweight, Sliding sliding)
@@ -18,17 +18,19 @@ public sealed unsafe partial class Cpu<V>
         using Tensor packed = Pack3x3(weight, turned), zeros = ZeroRow(dx.Shape.Width), sums = New(Shape.Of(partials, blocks, SlidingSums, 16));
         var planes = new GradientPlanes(dx.Shape, dy.Shape, Of(zeros), CpuLayout.Floats(dx.Shape) >= StreamedFloats);
         var deferred = x.Deferred;
-        workers.Run(partials * blocks, (tile, worker) =>
+        int together = PlanesOf(dx.Shape, blocks), chunks = (blocks + together - 1) / together;
+        workers.Run(partials * chunks, (tile, worker) =>
         {
-            int partial = tile / blocks, block = tile % blocks;
-            float* to = Of(sums) + (long)tile * SlidingSums * 16, w = Of(packed) + block * 9 * 16;
-            for (int i = 0; i < SlidingSums; i++) V.Store(V.Zero, to + i * 16);
+            int partial = tile / chunks, firstBlock = tile % chunks * together, endBlock = Math.Min(blocks, firstBlock + together);
+            float* to = Of(sums) + (long)partial * blocks * SlidingSums * 16;
+            for (int i = firstBlock * SlidingSums; i < endBlock * SlidingSums; i++) V.Store(V.Zero, to + i * 16);
             for (int image = images * partial / partials; image < images * (partial + 1) / partials; image++)
-            {
-                int plane = image * blocks + block;
-                if (deferred is null) planes.Add<T, AsItIs<V>>(plane, Of(x), Of(dy), w, Of(dx), to, new());
-                else planes.Add<T, NormaliseOnLoad<V>>(plane, Of(deferred.Source), Of(dy), w, Of(dx), to, new(deferred, block));
-            }
+                for (int block = firstBlock; block < endBlock; block++)
+                {
+                    float* w = Of(packed) + block * 9 * 16, sum = to + block * SlidingSums * 16;
+                    if (deferred is null) planes.Add<T, AsItIs<V>>(image * blocks + block, Of(x), Of(dy), w, Of(dx), sum, new());
+                    else planes.Add<T, NormaliseOnLoad<V>>(image * blocks + block, Of(deferred.Source), Of(dy), w, Of(dx), sum, new(deferred, block));
+                }
         });
         AddPartials(Of(sums), partials, (long)blocks * SlidingSums * 16);
         for (int c = 0; c < channels; c++)
