@@ -81,7 +81,8 @@ public sealed unsafe partial class Cpu<V>
         new Span<float>(scratch + (long)bandRows * T.Value * rowFloats, overlap * rowFloats).CopyTo(new(scratch, overlap * rowFloats));
         float* rows = scratch - (long)top * rowFloats;
         NormaliseRows(band.Plane + (long)from * rowFloats, load, rows + (long)from * rowFloats, (end - from) * band.Width);
-        return new(rows, band.Zeros, band.Height, band.Width, band.First, band.End, 0);
+        // While this band is computed, memory would rest: the next one's rows are asked for. At step 2 there is too little to compute.
+        return new(rows, band.Zeros, band.Height, band.Width, band.First, band.End, T.Value == 1 ? band.Plane - rows + (bandRows + 1L) * rowFloats : 0);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
