@@ -7,7 +7,8 @@ namespace FaceSearch.Recognition;
 /// <summary>Faces to embeddings with a trained network.</summary>
 public static class Embedder
 {
-    const int Batch = 64;
+    // So few that their maps stay in the cache from one layer to the next, so many that packing weights costs nothing beside them.
+    const int Batch = 16;
 
     /// <summary>
     /// Unit embeddings [faces, dimensions], row-major, of the centre windows. With <paramref name="addFlip"/> the
@@ -17,7 +18,7 @@ public static class Embedder
     {
         int side = backbone.Side, dimensions = backbone.Settings.Embedding, image = 3 * side * side;
         var pixels = new float[Batch * image];
-        var embeddings = new float[(long)faces.Count * dimensions];
+        var embeddings = new float[faces.Count * dimensions];
         for (int first = 0; first < faces.Count; first += Batch)
         {
             stop.ThrowIfCancellationRequested();
@@ -25,7 +26,7 @@ public static class Embedder
             using var tape = new Tape(backbone.Device, record: false);
             var sum = Run(mirror: false);
             if (addFlip) sum = sum.Add(Run(mirror: true));
-            sum.Normalize().ToArray().CopyTo(embeddings, (long)first * dimensions);
+            backbone.Device.Read(sum.Normalize(), embeddings.AsSpan(first * dimensions, count * dimensions));
 
             Tensor Run(bool mirror)
             {

@@ -33,6 +33,11 @@ public sealed class Tensor : IDisposable
     internal Normalised? Deferred { get; private set; }
     /// <summary>[2, channels] mean and biased variance of each channel, where the op that made the map has them.</summary>
     internal Tensor? Moments { get; set; }
+    /// <summary>
+    /// [3, channels] Of the gradient of a map that a batch norm made, where the op that computed it has them: the sums of h, of
+    /// h·(x − mean) and of what the slope gets (<see cref="Ops.BatchNorm"/>).
+    /// </summary>
+    internal Tensor? NormSums { get; set; }
 
     internal Memory Memory => memory ?? throw (Deferred is null
         ? new ObjectDisposedException($"tensor {Name}{Shape}")
@@ -80,6 +85,7 @@ public sealed class Tensor : IDisposable
     /// to += from, and frees from.
     Tensor Add(Tensor to, Tensor from)
     {
+        to.DropNormSums();
         Device.Accumulate(to, from);
         from.Dispose();
         return to;
@@ -111,6 +117,13 @@ public sealed class Tensor : IDisposable
         return gradient;
     }
 
+    /// <summary>The values are about to change, or the sums have been used.</summary>
+    internal void DropNormSums()
+    {
+        NormSums?.Dispose();
+        NormSums = null;
+    }
+
     /// <summary>Returns the gradient's memory to the pool.</summary>
     public void DropGradient()
     {
@@ -133,6 +146,7 @@ public sealed class Tensor : IDisposable
     {
         DropGradient();
         Moments?.Dispose();
+        NormSums?.Dispose();
         source?.Dispose();
         Deferred = null;
         if (memory is not null) Device.Return(memory);

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 
 namespace FaceSearch.Tensors;
@@ -90,10 +91,15 @@ public sealed unsafe partial class Cpu<V>(int threads) : Device where V : struct
         }
         var s = to.Shape;
         int area = s.Height * s.Width, blocks = CpuLayout.Blocks(s.Channels);
-        fixed (float* from = values)
-            for (int n = 0; n < s.Images; n++)
-                for (int b = 0; b < blocks; b++)
-                    Interleave(from + ((long)n * s.Channels + b * 16) * area, Of(to) + ((long)n * blocks + b) * area * 16, area, Math.Min(16, s.Channels - b * 16));
+        fixed (float* fixedValues = values)
+        {
+            float* from = fixedValues;
+            workers.Run(s.Images * blocks, (tile, _) =>
+            {
+                int image = tile / blocks, channel = tile % blocks * 16;
+                Interleave(from + ((long)image * s.Channels + channel) * area, Of(to) + (long)tile * area * 16, area, Math.Min(16, s.Channels - channel));
+            });
+        }
     }
 
     public override void Read(Tensor from, Span<float> values)
@@ -116,12 +122,17 @@ public sealed unsafe partial class Cpu<V>(int threads) : Device where V : struct
     }
 
     /// Planes of up to sixteen channels → pixels of sixteen lanes, zeros in the lanes past the last channel.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     static void Interleave(float* planes, float* pixels, int area, int channels)
     {
+        // Images have three channels, and nearly all that is written are images.
+        bool isImage = channels == 3;
         for (int i = 0; i < area; i++, pixels += 16)
         {
-            for (int c = 0; c < channels; c++) pixels[c] = planes[(long)c * area + i];
-            for (int c = channels; c < 16; c++) pixels[c] = 0;
+            V.Store(V.Zero, pixels);
+            if (isImage) (pixels[0], pixels[1], pixels[2]) = (planes[i], planes[area + i], planes[2L * area + i]);
+            else
+                for (int c = 0; c < channels; c++) pixels[c] = planes[(long)c * area + i];
         }
     }
 

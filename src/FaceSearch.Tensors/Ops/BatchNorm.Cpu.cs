@@ -60,17 +60,15 @@ public sealed unsafe partial class Cpu<V>
     {
         var shape = y.Source.Shape;
         var view = new Channels(shape);
-        float* x = Of(y.Source), d = Of(dy), partials = Scratch(0, (long)BackwardSums * view.Tiles);
-        workers.Run(view.Tiles, (tile, _) =>
-        {
-            if (view.Lanes(view.Block(tile)) == 16) GradientSumsTile<Whole>(view, tile, y, x, d, partials + (long)BackwardSums * tile);
-            else GradientSumsTile<Part>(view, tile, y, x, d, partials + (long)BackwardSums * tile);
-        });
+        float* x = Of(y.Source), d = Of(dy);
+        using var own = dy.NormSums is null ? New(Shape.Of(3, shape.Channels)) : null;
+        if (own is not null) ComputeNormSums(view, y, x, d, own);
+        float* sums = Of(dy.NormSums ?? own!);
         for (int c = 0; c < shape.Channels; c++)
         {
-            Of(dbeta)[c] = (float)Total(view, partials, BackwardSums, c);
-            Of(dgamma)[c] = (float)(Total(view, partials + 16, BackwardSums, c) * Of(y.Inverse)[c]);
-            if (dslope is not null) Of(dslope)[c] = (float)Total(view, partials + 32, BackwardSums, c);
+            Of(dbeta)[c] = sums[c];
+            Of(dgamma)[c] = sums[shape.Channels + c] * Of(y.Inverse)[c];
+            if (dslope is not null) Of(dslope)[c] = sums[2 * shape.Channels + c];
         }
         if (dx is null) return;
         float* to = Of(dx), dg = Of(dgamma), db = Of(dbeta);
@@ -80,6 +78,18 @@ public sealed unsafe partial class Cpu<V>
             if (view.Lanes(view.Block(tile)) == 16) InputGradientTile<Whole>(view, tile, y, x, d, to, dg, db, share);
             else InputGradientTile<Part>(view, tile, y, x, d, to, dg, db, share);
         });
+    }
+
+    void ComputeNormSums(Channels view, Normalised y, float* x, float* dy, Tensor sums)
+    {
+        float* partials = Scratch(0, (long)BackwardSums * view.Tiles);
+        workers.Run(view.Tiles, (tile, _) =>
+        {
+            if (view.Lanes(view.Block(tile)) == 16) GradientSumsTile<Whole>(view, tile, y, x, dy, partials + (long)BackwardSums * tile);
+            else GradientSumsTile<Part>(view, tile, y, x, dy, partials + (long)BackwardSums * tile);
+        });
+        for (int i = 0; i < 3; i++)
+            for (int c = 0; c < sums.Shape.Cols; c++) Of(sums)[i * sums.Shape.Cols + c] = (float)Total(view, partials + i * 16, BackwardSums, c);
     }
 
     /// A sum of one channel over its tiles, from partial sums `stride` floats apart.
@@ -122,7 +132,7 @@ public sealed unsafe partial class Cpu<V>
     static void GradientSumsTile<R>(Channels view, int tile, Normalised y, float* x, float* dy, float* partial) where R : struct, IReach
     {
         int block = view.Block(tile), lanes = view.Lanes(block), pixels = view.Pixels, stride = view.Stride, end = view.EndImage(tile);
-        var back = new NormaliseBackward(y, block);
+        var load = new NormaliseOnLoad<V>(y, block);
         V h0 = V.Zero, h1 = V.Zero, t0 = V.Zero, t1 = V.Zero, s0 = V.Zero, s1 = V.Zero;
         for (int n = view.FirstImage(tile); n < end; n++)
         {
@@ -132,10 +142,10 @@ public sealed unsafe partial class Cpu<V>
             {
                 Lanes.Prefetch(p + view.ImageStride, 2);
                 Lanes.Prefetch(q + view.ImageStride, 2);
-                back.AddSums(R.Load<V>(p, lanes), R.Load<V>(q, lanes), ref h0, ref t0, ref s0);
-                back.AddSums(R.Load<V>(p + stride, lanes), R.Load<V>(q + stride, lanes), ref h1, ref t1, ref s1);
+                load.Apply(R.Load<V>(p, lanes), R.Load<V>(q, lanes), ref h0, ref t0, ref s0);
+                load.Apply(R.Load<V>(p + stride, lanes), R.Load<V>(q + stride, lanes), ref h1, ref t1, ref s1);
             }
-            if (i < pixels) back.AddSums(R.Load<V>(p, lanes), R.Load<V>(q, lanes), ref h0, ref t0, ref s0);
+            if (i < pixels) load.Apply(R.Load<V>(p, lanes), R.Load<V>(q, lanes), ref h0, ref t0, ref s0);
         }
         V.Store(h0 + h1, partial);
         V.Store(t0 + t1, partial + 16);
@@ -161,7 +171,7 @@ public sealed unsafe partial class Cpu<V>
         }
     }
 
-    /// <summary>Of one block of channels: h = dy·act', and what is made of it.</summary>
+    /// <summary>Of one block of channels: dx from h = dy·act'.</summary>
     readonly struct NormaliseBackward
     {
         readonly V mean, beta, slope;
@@ -174,15 +184,6 @@ public sealed unsafe partial class Cpu<V>
             Scale = V.Load(Of(y.Gamma) + c) * V.Load(Of(y.Inverse) + c);
             beta = V.Load(Of(y.Beta) + c);
             slope = y.Slope is null ? V.Create(1) : V.Load(Of(y.Slope) + c);
-        }
-
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public void AddSums(V x, V dy, ref V h, ref V along, ref V ofSlope)
-        {
-            V offset = x - mean, v = V.Fma(offset, Scale, beta), g = V.IfPositive(v, dy, slope * dy);
-            h += g;
-            along = V.Fma(g, offset, along);
-            ofSlope += V.IfPositive(v, V.Zero, v * dy);
         }
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -8,7 +8,7 @@ public abstract partial class Device
     /// Writes the mean and the inverse deviation 1/√(variance + ε) to be used, and in training the running statistics.
     /// Moments [2, C] are the mean and the biased variance of x where somebody has them already.
     internal abstract void BatchStatistics(Tensor x, Tensor? moments, Tensor runningMean, Tensor runningVariance, BatchNormMode mode, Tensor mean, Tensor inverse);
-    /// Writes dγ, dβ, the slope's gradient if there is a slope and, unless it is null, dx, which may be dy's own memory.
+    /// Writes dγ, dβ, the slope's gradient if there is a slope and, unless it is null, dx, which may be dy's own memory. dy may bring its NormSums.
     internal abstract void BatchNormBackward(Normalised y, bool training, Tensor dy, Tensor? dx, Tensor dgamma, Tensor dbeta, Tensor? dslope);
 }
 
@@ -48,6 +48,7 @@ public static partial class Ops
             Tensor dgamma = gamma.Like(), dbeta = beta.Like();
             var dslope = slope?.Like();
             device.BatchNormBackward(normalised, training, dy, dx, dgamma, dbeta, dslope);
+            dy.DropNormSums();
             if (dx != dy) dy.Dispose();
             if (dx is not null) x.Accumulate(dx);
             gamma.AccumulateIfNeeded(dgamma);

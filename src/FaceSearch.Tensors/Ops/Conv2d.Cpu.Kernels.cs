@@ -33,8 +33,8 @@ unsafe struct Reduction
     public long Ahead, AheadBlock;
 }
 
-/// The pixels a weight gradient sums over: how many, and how far apart in x and in dy. Unless 0, Ahead is how far on lies
-/// what is read of x next time.
+/// The pixels a weight gradient sums over: how many, and how far apart in x and in dy. Unless 0, Ahead is how far from a
+/// pixel of dy lies what is read of x or of dy later.
 readonly record struct Pixels(int Images, int Rows, int Columns, long XImage, long XRow, long DyImage, long DyRow, long Ahead = 0);
 
 public sealed unsafe partial class Cpu<V>
@@ -148,7 +148,7 @@ public sealed unsafe partial class Cpu<V>
                 float* p = x + image * pixels.XImage + row * pixels.XRow, q1 = dy1 + to;
                 for (float* q0 = dy0 + to, end = q0 + pixels.Columns * 16; q0 < end; q0 += 16, q1 += 16, p += 16)
                 {
-                    if (ahead != 0) Lanes.Prefetch(p + ahead, 1);
+                    if (ahead != 0) Lanes.Prefetch(q0 + ahead, 1);
                     V u = V.Load(q0), v = O.Value > 1 ? V.Load(q1) : V.Zero, t;
                     { t = V.Create(p[0]); a0 = V.Fma(t, u, a0); if (O.Value > 1) b0 = V.Fma(t, v, b0); }
                     if (C.Value > 1) { t = V.Create(p[1]); a1 = V.Fma(t, u, a1); if (O.Value > 1) b1 = V.Fma(t, v, b1); }
@@ -170,14 +170,14 @@ public sealed unsafe partial class Cpu<V>
         if (C.Value > 7) { V.Store(a7, dw + 7 * 16 * O.Value); if (O.Value > 1) V.Store(b7, dw + 240); }
     }
 
-    /// Up to sixteen channels in tiles of near-equal width.
-    static void OuterBlock<O>(Pixels pixels, float* x, float* dy0, float* dy1, int channels, float* dw) where O : ISize
+    /// Up to sixteen channels in tiles of near-equal width. The second tile asks for what lies `ahead` of dy.
+    static void OuterBlock<O>(Pixels pixels, float* x, float* dy0, float* dy1, int channels, float* dw, long ahead = 0) where O : ISize
     {
         int most = Math.Min(8, TilePixels), tiles = (channels + most - 1) / most;
         for (int tile = 0, done = 0; tile < tiles; tile++)
         {
             int width = (channels - done) / (tiles - tile);
-            if (tile == 1) pixels = pixels with { Ahead = 0 };
+            if (tile > 0) pixels = pixels with { Ahead = tile == 1 ? ahead : 0 };
             float* from = x + done, to = dw + done * 16 * O.Value;
             switch (width)
             {

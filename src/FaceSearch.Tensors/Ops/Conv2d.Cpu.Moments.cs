@@ -23,8 +23,11 @@ public sealed unsafe partial class Cpu<V>
         public void Add(int image, int block, int first, float* band = null)
         {
             long plane = ((long)image * Blocks + block) * y.Shape.Height;
-            Sum(band != null ? band : Of(y) + (plane + first) * y.Shape.Width * 16, Pixels(first / rows), partials + (((long)image * Bands + first / rows) * Blocks + block) * Vectors * 16);
+            Sum(band != null ? band : Of(y) + (plane + first) * y.Shape.Width * 16, Pixels(first / rows), Place(image, block, first));
         }
+
+        /// Where the sums of the band that begins with row `first` go.
+        public float* Place(int image, int block, int first) => partials + (((long)image * Bands + first / rows) * Blocks + block) * Vectors * 16;
 
         int Pixels(int band) => Math.Min(rows, y.Shape.Height - band * rows) * y.Shape.Width;
 

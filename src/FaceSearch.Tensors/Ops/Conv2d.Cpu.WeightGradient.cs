@@ -2,8 +2,9 @@ namespace FaceSearch.Tensors;
 
 public sealed unsafe partial class Cpu<V>
 {
-    // Partial sums of a weight gradient: at most so many, and so many floats in all.
+    // Partial sums of a weight gradient: at most so many, half as many where they would not stay in the cache, and so many floats in all.
     const int MostPartials = 16;
+    const long WideFloats = 1 << 15;
     const long PartialFloats = 1 << 20;
     // Pixels of a band: two blocks of dy and one of x stay in the L1 cache.
     const int BandPixels = 196;
@@ -25,10 +26,11 @@ public sealed unsafe partial class Cpu<V>
         var channels = new WeightChannels(dweight.Shape, sliding.Groups, transposed: false);
         int[] taps = plan.Phases[0].Taps;
         long floats = channels.PackedFloats(taps.Length);
-        int images = x.Shape.Images, partials = (int)Math.Clamp(PartialFloats / floats, 1, Math.Min(images, MostPartials));
+        int images = x.Shape.Images, partials = (int)Math.Clamp(PartialFloats / floats, 1, Math.Min(images, floats < WideFloats ? MostPartials : MostPartials / 2));
         using var sums = New(Shape.Of(partials, checked((int)floats)));
-        // Slices that share each band of x: as many as the second-level cache has room for.
-        int shared = (int)Math.Clamp(SharedFloats / channels.SliceFloats(taps.Length), 1, channels.Slices), sets = (channels.Slices + shared - 1) / shared;
+        // Slices that share each band of x: as many as the second-level cache has room for, but no thread stays without work. No sum depends on it.
+        long enough = channels.Slices * (long)partials * channels.Groups / (2 * workers.Count);
+        int shared = (int)Math.Clamp(Math.Min(enough, SharedFloats / channels.SliceFloats(taps.Length)), 1, channels.Slices), sets = (channels.Slices + shared - 1) / shared;
         int together = Math.Max(1, BandPixels / (dy.Shape.Height * dy.Shape.Width));
         workers.Run(partials * channels.Groups * sets, (tile, worker) =>
         {
@@ -66,18 +68,24 @@ public sealed unsafe partial class Cpu<V>
             var pixels = new Pixels(images, rows, columns, band.ImageFloats, band.RowFloats, blocks * plane, s.Width * 16);
             var ahead = band.Contiguous && images == 1 ? AheadOf(x, image, group * channels.InBlocks, first + bandRows, band) : default;
             float* to = sums;
+            int asked = band.Contiguous || images > 1 ? band.Rows : 0;
             for (int slice = firstSlice; slice < endSlice; slice++)
             {
                 int block = slice * Pair, width = Math.Min(Pair, channels.OutBlocks - block) * 16;
                 float* dy0 = Of(dy) + ((long)image * blocks + group * channels.OutBlocks + block) * plane + (long)first * s.Width * 16;
+                // Where dy is read after this slice: the next one, or the first of the next rows or the next image.
+                float* next = slice + 1 < endSlice ? dy0 + Pair * plane
+                    : dy0 - (block - firstSlice * Pair) * plane + (first + bandRows < s.Height ? (long)bandRows * s.Width * 16 : (long)images * blocks * plane - (long)first * s.Width * 16);
                 for (int b = 0; b < channels.InBlocks; b++)
                     foreach (int offset in plan.Phases[0].Offsets)
                     {
+                        if (asked < band.Rows) AskForNext(band, 0, channels.InBlocks, asked++);
                         int inputs = Math.Min(16, channels.Ins - b * 16);
                         float* from = (float*)band.Pixels + b * band.BlockFloats + offset;
-                        pixels = pixels with { Ahead = slice == firstSlice && ahead.Floats != 0 ? ahead.Floats + b * ahead.BlockFloats : 0 };
-                        if (width > 16) OuterBlock<Size2>(pixels, from, dy0, dy0 + plane, inputs, to);
-                        else OuterBlock<Size1>(pixels, from, dy0, dy0, inputs, to);
+                        pixels = pixels with { Ahead = slice == firstSlice && ahead.Floats != 0 ? from + ahead.Floats + b * ahead.BlockFloats - dy0 : 0 };
+                        long dyAhead = channels.InBlocks - b > Pair ? 0 : next + (channels.InBlocks - 1 - b) * plane - dy0;
+                        if (width > 16) OuterBlock<Size2>(pixels, from, dy0, dy0 + plane, inputs, to, dyAhead);
+                        else OuterBlock<Size1>(pixels, from, dy0, dy0, inputs, to, dyAhead);
                         to += inputs * width;
                     }
             }

@@ -5,7 +5,9 @@ public sealed unsafe partial class Cpu<V>
     internal override void Conv2d(Tensor x, Tensor weight, Tensor y, Sliding sliding, Tensor? moments)
     {
         var plan = Correlation.Forward(weight.Shape, y.Shape, sliding);
-        if (IsDepthwise(weight, sliding)) CorrelateDepthwise(x, weight, y, plan, moments);
+        if (IsDepthwise3x3(weight, sliding) && sliding.Stride == 1) Depthwise3x3<Size1>(x, weight, y, turned: false, moments);
+        else if (IsDepthwise3x3(weight, sliding)) Depthwise3x3<Size2>(x, weight, y, turned: false, moments);
+        else if (IsDepthwise(weight, sliding)) CorrelateDepthwise(x, weight, y, plan, moments);
         else if (IsWinograd(weight.Shape, y.Shape, weight.Shape[1], sliding)) Winograd(x, weight, y, transposed: false, moments);
         else Correlate(x, weight, y, plan, new(weight.Shape, sliding.Groups, transposed: false), moments);
     }
@@ -13,7 +15,8 @@ public sealed unsafe partial class Cpu<V>
     internal override void Conv2dData(Tensor dy, Tensor weight, Tensor dx, Sliding sliding)
     {
         var plan = Correlation.Backward(weight.Shape, dx.Shape, sliding);
-        if (IsDepthwise(weight, sliding)) CorrelateDepthwise(dy, weight, dx, plan, null);
+        if (IsDepthwise3x3(weight, sliding) && sliding.Stride == 1) Depthwise3x3<Size1>(dy, weight, dx, turned: true, null);
+        else if (IsDepthwise(weight, sliding)) CorrelateDepthwise(dy, weight, dx, plan, null);
         else if (IsWinograd(weight.Shape, dx.Shape, weight.Shape[0], sliding)) Winograd(dy, weight, dx, transposed: true, null);
         else Correlate(dy, weight, dx, plan, new(weight.Shape, sliding.Groups, transposed: true), null);
     }
@@ -74,7 +77,15 @@ public sealed unsafe partial class Cpu<V>
 
     /// Input rows in reach of the kernels: where output row `First` reads, and the distances of output rows, channel blocks and images.
     /// Next is where the rows lie in memory that the band after this one reads first.
-    readonly record struct InputBand(nint Pixels, long RowFloats, long BlockFloats, long ImageFloats, int First, int Rows, bool Contiguous, nint Next);
+    /// There an output row takes NextFloats more than the one before, and channel blocks lie a Plane apart.
+    readonly record struct InputBand(nint Pixels, long RowFloats, long BlockFloats, long ImageFloats, int First, int Rows, bool Contiguous, nint Next, int NextFloats, long Plane);
+
+    /// Asks for what the next band's copy will read, one of its rows with each row of this one.
+    static void AskForNext(InputBand band, int firstBlock, int blocks, int row)
+    {
+        float* next = (float*)band.Next + firstBlock * band.Plane + (long)row * band.NextFloats;
+        for (int b = 0; b < blocks; b++, next += band.Plane) Lanes.Prefetch(next, band.NextFloats / 16);
+    }
 
     InputBand Band(Tensor from, int image, int images, int firstBlock, int blocks, Frame frame, int first, int rows, int worker)
     {
@@ -84,18 +95,20 @@ public sealed unsafe partial class Cpu<V>
         float* source = Of(deferred?.Source ?? from) + image * stride + firstBlock * plane;
         var next = (nint)(source + ((long)(first + rows - 1) * frame.Step + frame.Top + frame.Rows) * s.Width * 16);
         bool whole = frame is { Left: 0, Step: 1 } && frame.RowFloats == s.Width * 16;
-        if (deferred is null && whole && frame.Top == 0 && first + frame.ScratchRows(rows) <= s.Height)
-            return new((nint)(source + (long)first * s.Width * 16), s.Width * 16, plane, stride, first, rows, frame.Columns == 1, next);
+        bool borderless = whole && frame.Top == 0 && first + frame.ScratchRows(rows) <= s.Height;
+        if (deferred is null && borderless)
+            return new((nint)(source + (long)first * s.Width * 16), s.Width * 16, plane, stride, first, rows, frame.Columns == 1, next, frame.Step * s.Width * 16, plane);
         long floats = (long)frame.ScratchRows(rows) * frame.RowFloats;
         float* scratch = Scratch(worker, images * blocks * floats);
         for (int i = 0; i < images; i++)
             for (int b = 0; b < blocks; b++)
             {
                 float* from0 = source + i * stride + b * plane, to = scratch + (i * blocks + b) * floats;
-                if (deferred is null) frame.Copy<V, AsItIs<V>>(from0, s.Height, s.Width, first, rows, new AsItIs<V>(), to);
+                if (deferred is not null && borderless) NormaliseRows(from0 + (long)first * s.Width * 16, new(deferred, firstBlock + b), to, frame.ScratchRows(rows) * s.Width);
+                else if (deferred is null) frame.Copy<V, AsItIs<V>>(from0, s.Height, s.Width, first, rows, new AsItIs<V>(), to);
                 else frame.Copy<V, NormaliseOnLoad<V>>(from0, s.Height, s.Width, first, rows, new NormaliseOnLoad<V>(deferred, firstBlock + b), to);
             }
-        return new((nint)scratch, (long)frame.RowFloats * frame.Step, floats, blocks * floats, first, rows, whole && frame.Columns == 1, next);
+        return new((nint)scratch, (long)frame.RowFloats * frame.Step, floats, blocks * floats, first, rows, whole && frame.Columns == 1, next, frame.Step * s.Width * 16, plane);
     }
 
     static void CorrelateBand(InputBand band, Distance ahead, float* weights, Tensor to, int image, int spread, Phase phase, WeightChannels channels, int group)
@@ -113,6 +126,7 @@ public sealed unsafe partial class Cpu<V>
             for (int block = 0; block < channels.OutBlocks; block += Pair, y += Pair * plane, weights += channels.SliceFloats(phase.Taps.Length), sum.Ahead = 0)
                 for (int row = 0; row < rows; row++)
                 {
+                    if (block == 0 && !band.Contiguous) AskForNext(band, group * channels.InBlocks, channels.InBlocks, row);
                     float* y0 = y + (long)row * spread * s.Width * 16;
                     if (Pair > 1 && block + 1 < channels.OutBlocks) DenseRow<Size2>(&sum, x + row * band.RowFloats, weights, y0, y0 + plane, spread * 16, columns);
                     else DenseRow<Size1>(&sum, x + row * band.RowFloats, weights, y0, y0, spread * 16, columns);

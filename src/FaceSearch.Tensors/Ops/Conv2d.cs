@@ -14,6 +14,12 @@ public abstract partial class Device
     internal abstract void Conv2dData(Tensor dy, Tensor weight, Tensor dx, Sliding sliding);
     /// x may be deferred.
     internal abstract void Conv2dWeight(Tensor x, Tensor dy, Tensor dweight, Sliding sliding);
+    /// Both gradients, for devices that have them cheaper together. x may be deferred.
+    internal virtual void Conv2dBackward(Tensor x, Tensor dy, Tensor weight, Tensor dx, Tensor dweight, Sliding sliding)
+    {
+        Conv2dWeight(x, dy, dweight, sliding);
+        Conv2dData(dy, weight, dx, sliding);
+    }
 }
 
 public static partial class Ops
@@ -37,18 +43,12 @@ public static partial class Ops
         var backward = (x.NeedsGradient ? Cost.OfMacs(macs, y, weight, x) : default) + (weight.NeedsGradient ? Cost.OfMacs(macs, x, y, weight) : default);
         return y.From("conv2d", Cost.OfMacs(macs, x, weight, y), backward, [x, weight], dy =>
         {
-            if (weight.NeedsGradient)
-            {
-                var dweight = weight.Like();
-                x.Device.Conv2dWeight(x, dy, dweight, sliding);
-                weight.Accumulate(dweight);
-            }
-            if (x.NeedsGradient)
-            {
-                var dx = x.Like();
-                x.Device.Conv2dData(dy, weight, dx, sliding);
-                x.Accumulate(dx);
-            }
+            Tensor? dweight = weight.NeedsGradient ? weight.Like() : null, dx = x.NeedsGradient ? x.Like() : null;
+            if (dweight is not null && dx is not null) x.Device.Conv2dBackward(x, dy, weight, dx, dweight, sliding);
+            else if (dweight is not null) x.Device.Conv2dWeight(x, dy, dweight, sliding);
+            else if (dx is not null) x.Device.Conv2dData(dy, weight, dx, sliding);
+            if (dweight is not null) weight.Accumulate(dweight);
+            if (dx is not null) x.Accumulate(dx);
         });
     }
 

@@ -6,11 +6,16 @@ namespace FaceSearch.Tensors;
 interface IOnLoad<V> where V : struct, ILanes<V>
 {
     V Apply(V x);
+
+    /// The same where the gradient d of the result is at hand: adds what the gradient of the norm is made of (<see cref="Normalised"/>):
+    /// h = d·act', h·(x − mean), and what the slope gets.
+    V Apply(V x, V d, ref V h, ref V along, ref V ofSlope);
 }
 
 readonly struct AsItIs<V> : IOnLoad<V> where V : struct, ILanes<V>
 {
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public V Apply(V x) => x;
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public V Apply(V x, V d, ref V h, ref V along, ref V ofSlope) => x;
 }
 
 /// <summary>
@@ -34,6 +39,16 @@ readonly unsafe struct NormaliseOnLoad<V> : IOnLoad<V> where V : struct, ILanes<
     public V Apply(V x)
     {
         V v = V.Fma(x - mean, scale, beta);
+        return V.IfPositive(v, v, slope * v);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public V Apply(V x, V d, ref V h, ref V along, ref V ofSlope)
+    {
+        V offset = x - mean, v = V.Fma(offset, scale, beta), g = V.IfPositive(v, d, slope * d);
+        h += g;
+        along = V.Fma(g, offset, along);
+        ofSlope += V.IfPositive(v, V.Zero, v * d);
         return V.IfPositive(v, v, slope * v);
     }
 }

@@ -24,10 +24,31 @@ public class Conv2dTests
     [
         ([2, 3, 5, 7], [3, 3, 3], 1, 1, 3), ([5, 16, 7, 7], [16, 3, 3], 2, 1, 16), ([1, 33, 14, 14], [33, 3, 3], 1, 1, 33), ([2, 17, 13, 29], [17, 3, 3], 2, 1, 17),
         ([2, 40, 7, 7], [40, 7, 7], 1, 0, 40), ([1, 17, 4, 6], [17, 4, 6], 1, 0, 17), ([1, 20, 9, 8], [20, 5, 5], 1, 2, 20), ([2, 2, 11, 9], [2, 1, 2], 3, 1, 2), ([1, 18, 1, 1], [18, 1, 1], 1, 0, 18),
+        ([3, 17, 1, 1], [17, 3, 3], 1, 1, 17), ([2, 16, 2, 1], [16, 3, 3], 1, 1, 16), ([1, 20, 1, 9], [20, 3, 3], 1, 1, 20), ([2, 33, 3, 2], [33, 3, 3], 1, 1, 33), ([18, 16, 25, 60], [16, 3, 3], 1, 1, 16),
+        ([3, 17, 1, 1], [17, 3, 3], 2, 1, 17), ([2, 16, 2, 1], [16, 3, 3], 2, 1, 16), ([1, 20, 1, 2], [20, 3, 3], 2, 1, 20), ([2, 33, 3, 2], [33, 3, 3], 2, 1, 33), ([2, 16, 2, 3], [16, 3, 3], 2, 1, 16), ([18, 16, 25, 60], [16, 3, 3], 2, 1, 16),
+        // Large enough to be written past the cache.
+        ([2, 17, 256, 257], [17, 3, 3], 1, 1, 17), ([1, 17, 364, 365], [17, 3, 3], 2, 1, 17),
     ];
 
     [Theory, EveryDevice]
     public void DepthwiseMatchesReference(string instructionSet, int threads) => MatchesReference(instructionSet, threads, depthwise);
+
+    /// Either gradient alone is the one that comes with the other, if perhaps summed in another order.
+    [Theory, EveryDevice]
+    public void OneGradientAloneIsRight(string instructionSet, int threads)
+    {
+        using var device = TestDevice.Open(instructionSet, threads);
+        foreach (var (map, kernel, stride, padding, groups) in dense.Concat(depthwise[..^2]))
+        {
+            Shape shape = Shape.Map(map[0], map[1], map[2], map[3]), weight = Shape.Of(kernel[0], map[1] / groups, kernel[1], kernel[2]);
+            float[] x = Expect.Normal(shape, 0), w = Expect.Normal(weight, 1);
+            float[][] both = Expect.Run(device, t => t[0].Conv2d(t[1], stride, padding, groups), [shape, weight], [x, w]);
+            float[] dx = Expect.Run(device, t => t[0].Conv2d(device.From(weight, w), stride, padding, groups), [shape], [x])[1];
+            float[] dw = Expect.Run(device, t => t[0].Tape!.Input(shape, x).Conv2d(t[0], stride, padding, groups), [weight], [w])[1];
+            Expect.Close(both[1], dx, 1e-5, $"dx of {shape}");
+            Expect.Close(both[2], dw, 1e-5, $"dw of {shape}");
+        }
+    }
 
     [Theory, EveryDevice]
     public void DenseMatchesReference(string instructionSet, int threads) => MatchesReference(instructionSet, threads, dense);

@@ -43,13 +43,25 @@ public class NormalisedTests
             var y = Normalised(x, training);
             return y.Conv2d(x[4]).Add(y);
         }, With(map, Weight(c, c, 1)));
+        // The sums that a depthwise convolution leaves with its gradient hold for this gradient alone.
+        yield return ("depthwise, gradient added to another's", x =>
+        {
+            var y = Normalised(x, training);
+            return y.Conv2d(x[4], padding: 1, groups: c).Add(y);
+        }, With(map, Weight(c, 1, 3)));
+        yield return ("depthwise, another's gradient added", x =>
+        {
+            var y = Normalised(x, training);
+            var sum = y.Add(x[5]);
+            return y.Conv2d(x[4], padding: 1, groups: c).Add(sum);
+        }, With(map, Weight(c, 1, 3), map));
     }
 
     [Theory, EveryDevice]
     public void EveryReaderMatchesReference(string instructionSet, int threads)
     {
         using var device = TestDevice.Open(instructionSet, threads);
-        foreach (var map in new[] { Shape.Map(2, 5, 4, 3), Shape.Map(3, 17, 7, 9), Shape.Map(2, 32, 12, 12) })
+        foreach (var map in new[] { Shape.Map(2, 5, 4, 3), Shape.Map(3, 17, 7, 9), Shape.Map(2, 32, 12, 12), Shape.Map(1, 17, 20, 60) })
             foreach (var training in new[] { true, false })
                 foreach (var (_, op, shapes) in Consumers(map, training))
                     Expect.SameAsReference(device, op, shapes, terms: 3 * map.Images * map.Height * map.Width * 9, prepare: AwayFromTheKink);
