@@ -34,7 +34,7 @@ public sealed record StudySettings
     public int Finalists { get; init; } = 3;
     [Setting("new seeds with which winner and baseline are trained at the end, at the trials' budget", 0, 100)]
     public int FinalSeeds { get; init; } = 3;
-    [Setting("one last, long training of the winner: its settings in place of the winner's, for example 'Train.Budget=60 Train.Warp=0.1'; empty = none")]
+    [Setting("one last, long training of the winner: its settings in place of the winner's, for example 'Train.Budget=25 Net.Dropout=0.5'; empty = none")]
     public string Last { get; init; } = "";
     [Setting("train the settings' own design as well, to compare with")]
     public bool Baseline { get; init; } = true;
