@@ -84,8 +84,15 @@ public static class Cleaning
     /// threshold is where an image is as likely wrong as right. −1 (off) when the two do not stand apart (Ashman's D
     /// below 2, Ashman et al. 1994): then there is no group of wrong labels to be seen.
     /// </summary>
-    public static double BlindThreshold(IEnumerable<float> scores) =>
-        Mixture.Fit(scores.Where(float.IsFinite).Select(s => Math.Atanh(Math.Clamp(s, -0.999, 0.999)))) is { } fit ? Math.Tanh(fit.Crossing()) : -1;
+    public static double BlindThreshold(IEnumerable<float> scores) => Split(scores) is { Apart: >= LeastApart } fit ? Math.Tanh(fit.Crossing()) : -1;
+
+    /// <summary>
+    /// The same threshold whether or not the two groups stand apart: below it lie the images that a cautious training
+    /// leaves out. −1 where there are too few images to tell.
+    /// </summary>
+    public static double TrustThreshold(IEnumerable<float> scores) => Split(scores) is { } fit ? Math.Tanh(fit.Crossing()) : -1;
+
+    static Mixture? Split(IEnumerable<float> scores) => Mixture.Fit(scores.Where(float.IsFinite).Select(s => Math.Atanh(Math.Clamp(s, -0.999, 0.999))));
 
     /// <summary>
     /// [n] by how much the cosine of each image to the nearest centre of another label exceeds that to its own leave-one-out
@@ -105,9 +112,9 @@ public static class Cleaning
     /// not stand apart.
     /// </summary>
     public static double BlindNearer(IEnumerable<float> nearer) =>
-        Mixture.Fit(nearer.Where(float.IsFinite).Select(v => -(double)v)) is { } fit ? Math.Clamp(-fit.Crossing(OddsToDrop / (1 + OddsToDrop)), 0, 2) : 2;
+        Mixture.Fit(nearer.Where(float.IsFinite).Select(v => -(double)v)) is { Apart: >= LeastApart } fit ? Math.Clamp(-fit.Crossing(OddsToDrop / (1 + OddsToDrop)), 0, 2) : 2;
 
-    const double OddsToDrop = 9;
+    const double OddsToDrop = 9, LeastApart = 2;
 
     static int[][] RowsByLabel(int[] labels)
     {

@@ -3,9 +3,9 @@ namespace FaceSearch.Recognition;
 /// <summary>Two normal distributions on a line, the lower one first; weights add up to 1.</summary>
 sealed record Mixture(double LowWeight, double LowMean, double LowStd, double HighMean, double HighStd)
 {
-    const double LeastStd = 1e-3, LeastSeparation = 2;
+    const double LeastStd = 1e-3;
 
-    /// <summary>Expectation-maximisation from Otsu's split (Dempster et al. 1977, Otsu 1979); null where they do not stand apart.</summary>
+    /// <summary>Expectation-maximisation from Otsu's split (Dempster et al. 1977, Otsu 1979); null for fewer than 20 values.</summary>
     public static Mixture? Fit(IEnumerable<double> values)
     {
         var x = values.Order().ToArray();
@@ -18,9 +18,11 @@ sealed record Mixture(double LowWeight, double LowMean, double LowStd, double Hi
             mixture = next;
             if (settled) break;
         }
-        double apart = Math.Sqrt(2) * (mixture.HighMean - mixture.LowMean) / Math.Sqrt(mixture.LowStd * mixture.LowStd + mixture.HighStd * mixture.HighStd);
-        return apart >= LeastSeparation ? mixture : null;
+        return mixture;
     }
+
+    /// <summary>Distance of the means in units of the spread: D of Ashman et al. 1994, who call two groups apart above 2.</summary>
+    public double Apart => Math.Sqrt(2) * (HighMean - LowMean) / Math.Sqrt(LowStd * LowStd + HighStd * HighStd);
 
     /// <summary>The point between the means where the lower one has the given share of the likelihood (bisection).</summary>
     public double Crossing(double share = 0.5)

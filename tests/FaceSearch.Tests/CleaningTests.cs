@@ -79,6 +79,26 @@ public class CleaningTests
     }
 
     [Fact]
+    public void TrustIsDividedAlsoWhereNoGroupStandsApart()
+    {
+        var (e, labels, truth) = Clusters(60, 12, 1.6, 0.2, 5);
+        var scores = Cleaning.LeaveOneOutScores(e, D, labels);
+        Assert.Equal(-1, Cleaning.BlindThreshold(scores));
+        double trust = Cleaning.TrustThreshold(scores);
+        double WrongAmong(Func<int, bool> group) => Enumerable.Range(0, labels.Length).Where(group).Average(i => labels[i] == truth[i] ? 0.0 : 1);
+        double trusted = WrongAmong(i => scores[i] >= trust), doubted = WrongAmong(i => scores[i] < trust);
+        Assert.True(doubted > 2 * trusted, $"{trusted} {doubted} at {trust}");
+        Assert.Equal(-1, Cleaning.TrustThreshold([float.NaN, 0.5f]));
+        Assert.Equal(Cleaning.BlindThreshold(Tight()), Cleaning.TrustThreshold(Tight()));
+
+        float[] Tight()
+        {
+            var (close, own, _) = Clusters(60, 12, 0.7, 0.2, 3);
+            return Cleaning.LeaveOneOutScores(close, D, own);
+        }
+    }
+
+    [Fact]
     public void NearerToOthersAgreesWithThePlainDefinition()
     {
         var (raw, labels, _) = Clusters(5, 6, 0.7, 0.2, 1);
