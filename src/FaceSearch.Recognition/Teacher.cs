@@ -14,7 +14,7 @@ namespace FaceSearch.Recognition;
 /// </summary>
 public static class Teacher
 {
-    const string Format = "facesearch teacher 3";
+    const string Format = "facesearch teacher 4";
     const double Scale = 16;
 
     /// <summary>Unit embeddings [faces, dimensions] of the training faces and their dimensions, from the user's cache or a training.</summary>
