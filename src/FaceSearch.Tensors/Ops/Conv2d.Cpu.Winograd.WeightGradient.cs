@@ -33,7 +33,7 @@ public sealed unsafe partial class Cpu<V>
         {
             int first = tiles.Parts * partial / partials, end = tiles.Parts * (partial + 1) / partials;
             for (int part = first; part < end; part++)
-                AddPart(x, dy, tiles.Part(part), channels, Of(points) + area * pointFloats, Of(sums) + partial * sumFloats, part == first, loop);
+                AddPart(x, dy, tiles.Part(part), part + 1 < end ? tiles.Part(part + 1) : null, channels, Of(points) + area * pointFloats, Of(sums) + partial * sumFloats, part == first, loop);
         }
         if (partials == 1) AddParts(0, 0, workers.Run);
         else
@@ -47,7 +47,7 @@ public sealed unsafe partial class Cpu<V>
 
     static long PointsOf(int blocks, int tiles) => WinogradTiles.Points * PointFloats((long)blocks * tiles);
 
-    void AddPart(Tensor x, Tensor dy, WinogradPart part, WeightChannels channels, float* points, float* sums, bool isFirst, Loop loop)
+    void AddPart(Tensor x, Tensor dy, WinogradPart part, WinogradPart? next, WeightChannels channels, float* points, float* sums, bool isFirst, Loop loop)
     {
         nint u = (nint)points, v = (nint)(points + PointsOf(channels.InBlocks, part.Tiles));
         loop(channels.InBlocks + channels.OutBlocks, (block, worker) =>
@@ -55,7 +55,14 @@ public sealed unsafe partial class Cpu<V>
             if (block < channels.InBlocks) BlockToPoints<InputTransform>(x, part, block, WinogradFrame(part.Columns), (float*)u, worker);
             else BlockToPoints<GradientTransform>(dy, part, block - channels.InBlocks, GradientFrame(part.Columns), (float*)v, worker);
         });
-        loop(WinogradTiles.Points * channels.Slices, (tile, _) => AddPoint((float*)u, (float*)v, part.Tiles, channels, tile / channels.Slices, tile % channels.Slices, isFirst, sums));
+        RowsAhead nextX = RowsAhead.Of(Of(x.Deferred?.Source ?? x), x.Shape, next), nextDy = RowsAhead.Of(Of(dy), dy.Shape, next);
+        loop(WinogradTiles.Points * channels.Slices, (tile, _) =>
+        {
+            int point = tile / channels.Slices, slice = tile % channels.Slices;
+            if (slice == 0) nextX.Ask(point);
+            if (slice == channels.Slices - 1) nextDy.Ask(point);
+            AddPoint((float*)u, (float*)v, part.Tiles, channels, point, slice, isFirst, sums);
+        });
     }
 
     static Frame GradientFrame(int columns) => new(0, 0, 1, 1, 1, columns * WinogradTiles.Side);

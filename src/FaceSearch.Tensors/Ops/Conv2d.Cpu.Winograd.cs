@@ -39,6 +39,26 @@ readonly record struct WinogradPart(int Image, int Images, int TileRow, int Tile
     public int Rows => TileRows * WinogradTiles.Side;
 }
 
+/// <summary>Rows of a map that will be read or written soon: asked for by and by while products leave memory at rest.</summary>
+readonly unsafe record struct RowsAhead(nint First, long PlaneFloats, int Planes, int Vectors)
+{
+    /// The rows of all channels of a part; none where there is no part.
+    public static RowsAhead Of(float* map, Shape s, WinogradPart? part)
+    {
+        if (part is not { } rows) return default;
+        int blocks = CpuLayout.Blocks(s.Channels);
+        long plane = (long)s.Height * s.Width * 16;
+        return new((nint)(map + rows.Image * blocks * plane + (long)rows.FirstRow * s.Width * 16), plane, rows.Images * blocks, Math.Min(rows.Rows, s.Height - rows.FirstRow) * s.Width);
+    }
+
+    /// The share of one of the 36 points.
+    public void Ask(int point)
+    {
+        int begin = Vectors * point / WinogradTiles.Points, end = Vectors * (point + 1) / WinogradTiles.Points;
+        for (int p = 0; p < Planes; p++) Lanes.Prefetch((float*)First + p * PlaneFloats + begin * 16, end - begin);
+    }
+}
+
 /// <summary>
 /// Winograd's convolution F(4×4, 3×3): y = Aᵀ[(G w Gᵀ) ⊙ (Bᵀ x B)]A on tiles of 6×6 inputs and 4×4 outputs (Lavin and Gray,
 /// "Fast Algorithms for Convolutional Neural Networks", 2015). What remains is a matrix product [tiles × inputs]·[inputs × outputs]
@@ -101,7 +121,10 @@ public sealed unsafe partial class Cpu<V>
             long ins = PointFloats((long)channels.InBlocks * part.Tiles), outs = PointFloats((long)channels.OutBlocks * part.Tiles);
             float* half = Scratch(worker, TransformFloats + WinogradTiles.Points * (ins + outs), second: true), u = half + TransformFloats, m = u + WinogradTiles.Points * ins;
             for (int block = 0; block < channels.InBlocks; block++) ToPoints<InputTransform>(band, block, part, u + (long)block * part.Tiles * 16, ins, half);
-            MultiplyPoints(u, ins, Of(packed), m, outs, channels, part.Tiles);
+            // The rows that this thread will likely read next, and those it is about to write.
+            WinogradPart? later = index + workers.Count < tiles.Parts ? tiles.Part(index + workers.Count) : null;
+            RowsAhead next = RowsAhead.Of(Of(from.Deferred?.Source ?? from), from.Shape, later), results = RowsAhead.Of(Of(to), to.Shape, part);
+            MultiplyPoints(u, ins, Of(packed), m, outs, channels, part.Tiles, next, results);
             FromPoints(m, outs, to, part, half);
             for (int image = part.Image; partials is not null && image < part.Image + part.Images; image++)
                 for (int block = 0; block < channels.OutBlocks; block++) sums.Add(image, block, part.FirstRow);
@@ -121,12 +144,14 @@ public sealed unsafe partial class Cpu<V>
     }
 
     /// At every point: m[output][tile] = Σ_input u[input][tile] · w[input][output].
-    static void MultiplyPoints(float* u, long uFloats, float* w, float* m, long mFloats, WeightChannels channels, int tiles)
+    static void MultiplyPoints(float* u, long uFloats, float* w, float* m, long mFloats, WeightChannels channels, int tiles, RowsAhead next, RowsAhead results)
     {
         int offset = 0;
         var sum = new Reduction { Blocks = channels.InBlocks, LastChannels = channels.Ins - (channels.InBlocks - 1) * 16, Taps = 1, Offsets = &offset, BlockFloats = tiles * 16L };
         for (int point = 0; point < WinogradTiles.Points; point++, u += uFloats, m += mFloats, w += PointFloats(channels))
         {
+            next.Ask(point);
+            results.Ask(point);
             float* slice = w, to = m;
             for (int block = 0; block < channels.OutBlocks; block += Pair, slice += channels.SliceFloats(1), to += Pair * tiles * 16L)
                 if (Pair > 1 && block + 1 < channels.OutBlocks) DenseRow<Size2>(&sum, u, slice, to, to + tiles * 16L, 16, tiles);
