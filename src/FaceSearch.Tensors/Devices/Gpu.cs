@@ -29,6 +29,8 @@ public sealed partial class Gpu : Device
     public override string Name => accelerator.Name;
     /// <summary>Fills new memory with NaN, so that tests find what reads before it writes.</summary>
     internal bool Poison { get; init; }
+    /// <summary>Allocations of the driver.</summary>
+    internal int Slabs => pool.Slabs;
 
     /// The floats of a tensor as they lie, padding included.
     internal static View Of(Tensor t) => ((GpuPool.Block)t.Memory).Floats.SubView(0, GpuLayout.Floats(t.Shape));
