@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using ILGPU;
 using ILGPU.Runtime;
 using View = ILGPU.ArrayView<float>;
@@ -35,8 +34,14 @@ public sealed partial class Gpu : Device
     /// The floats of a tensor as they lie, padding included.
     internal static View Of(Tensor t) => ((GpuPool.Block)t.Memory).Floats.SubView(0, GpuLayout.Floats(t.Shape));
 
-    void Launch<K>(K kernel, int x, int y = 1, int z = 1) where K : struct, IKernel =>
-        accelerator.Launch(stream, new(new Index3D(x, y, z), new Index3D(Threads, 1, 1)), kernel);
+    void Launch<K>(K kernel, int x, int y = 1, int z = 1) where K : struct, IKernel
+    {
+        var config = new KernelConfig(new Index3D(x, y, z), new Index3D(Threads, 1, 1));
+        if (recorder is null) accelerator.Launch(stream, config, kernel);
+        else Record(recorder, config, kernel);
+    }
+
+    void Record<K>(GpuReplay into, KernelConfig config, K kernel) where K : struct, IKernel => into.Add(() => accelerator.Launch(stream, config, kernel));
 
     private protected override Memory Allocate(Shape shape)
     {
@@ -47,8 +52,12 @@ public sealed partial class Gpu : Device
 
     private protected override void Free(Memory memory) => pool.Return((GpuPool.Block)memory);
 
-    private protected override void Clear(Tensor tensor) =>
-        Pass(new FillPoint(Of(tensor), 0), GpuLayout.Floats(tensor.Shape));
+    internal override void Fill(Tensor tensor, float value)
+    {
+        // Padding lanes are zero whatever the value.
+        if (value != 0 && tensor.Shape.IsMap) base.Fill(tensor, value);
+        else Pass(new FillPoint(Of(tensor), value), GpuLayout.Floats(tensor.Shape));
+    }
 
     public override void Write(Tensor to, ReadOnlySpan<float> values)
     {
@@ -78,6 +87,7 @@ public sealed partial class Gpu : Device
 
     void Upload(View to, ReadOnlySpan<float> values)
     {
+        NotWhileRecording("values of the host are copied");
         // OpenCL knows no page-locked memory: there the copy is waited for.
         if (accelerator.IsCuda) uploads.Copy(stream, to, values);
         else to.CopyFromCPU(stream, values);
@@ -86,6 +96,7 @@ public sealed partial class Gpu : Device
     /// Waits for everything before it.
     void Download<T>(ArrayView<T> from, Span<T> values) where T : unmanaged
     {
+        NotWhileRecording("the host waits for values");
         from.CopyToCPU(stream, values);
         uploads.Arrived();
     }
@@ -98,18 +109,9 @@ public sealed partial class Gpu : Device
         return floats;
     }
 
-    /// Whole numbers of the host, in memory of a tensor.
-    Tensor Upload(ReadOnlySpan<int> values)
-    {
-        var tensor = New(Shape.Of(values.Length));
-        Upload(Of(tensor), MemoryMarshal.Cast<int, float>(values));
-        return tensor;
-    }
-
-    static ArrayView<int> Integers(Tensor t) => Of(t).Cast<int>();
-
     public override void Synchronize()
     {
+        NotWhileRecording("the host waits");
         stream.Synchronize();
         uploads.Arrived();
     }

@@ -39,25 +39,42 @@ sealed class GpuPool(Accelerator accelerator) : IDisposable
         public Slab Slab => slab;
         public View Floats => floats;
         public override long Bytes => 4 * floats.Length;
+        /// When it was rented last, counted in rents.
+        public long Since { get; set; }
     }
 
     readonly List<Slab> slabs = [];
     readonly Dictionary<long, Stack<Block>> free = [];
+    readonly HashSet<Block> rented = [];
 
     /// <summary>Allocations of the driver.</summary>
     public int Slabs => slabs.Count;
+
+    /// <summary>A point in time, counted in rents.</summary>
+    public long Now { get; private set; }
+
+    /// <summary>Whether nothing is rented now that was not then.</summary>
+    public bool HasBackAllSince(long time)
+    {
+        foreach (var block in rented)
+            if (block.Since > time) return false;
+        return true;
+    }
 
     /// <summary>Contents undefined. Throws a <see cref="DeviceException"/> when the GPU is full.</summary>
     public Block Rent(long bytes)
     {
         var block = free.TryGetValue(bytes, out var blocks) && blocks.TryPop(out var reused) ? reused : Cut(bytes / 4);
         block.Slab.Rented++;
+        block.Since = ++Now;
+        rented.Add(block);
         return block;
     }
 
     public void Return(Block block)
     {
         block.Slab.Rented--;
+        rented.Remove(block);
         if (!free.TryGetValue(block.Bytes, out var blocks)) free[block.Bytes] = blocks = [];
         blocks.Push(block);
     }
