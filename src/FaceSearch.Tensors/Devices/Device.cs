@@ -75,6 +75,9 @@ public abstract partial class Device : IDisposable
         Free(memory);
     }
 
+    /// <summary>What tells when kernels ran; null where they run as they are called.</summary>
+    internal virtual KernelClock? KernelClock => null;
+
     /// <summary>Waits until everything asked for so far is done, where ops run beside the calling thread.</summary>
     public virtual void Synchronize() { }
 

@@ -1,5 +1,6 @@
 using ILGPU;
 using ILGPU.Runtime;
+using ILGPU.Runtime.Cuda;
 using View = ILGPU.ArrayView<float>;
 
 namespace FaceSearch.Tensors;
@@ -15,6 +16,7 @@ public sealed partial class Gpu : Device
     readonly AcceleratorStream stream;
     readonly GpuPool pool;
     readonly GpuUploads uploads;
+    KernelClock? clock;
 
     internal Gpu(GpuAccelerator accelerator)
     {
@@ -28,6 +30,12 @@ public sealed partial class Gpu : Device
     public override string Name => accelerator.Name;
     /// <summary>Fills new memory with NaN, so that tests find what reads before it writes.</summary>
     internal bool Poison { get; init; }
+    /// <summary>What notes the times of launches, while somebody wants to know.</summary>
+    internal KernelClock? Clock { get; set; }
+    internal override KernelClock KernelClock => clock ??= stream is CudaStream cuda ? new EventClock(this, cuda) : new WaitingClock(this);
+    /// <summary>Whether its kernels run on the CPU.</summary>
+    public bool IsSimulated => !accelerator.IsCuda;
+
     /// <summary>Allocations of the driver.</summary>
     internal int Slabs => pool.Slabs;
 
@@ -37,8 +45,14 @@ public sealed partial class Gpu : Device
     void Launch<K>(K kernel, int x, int y = 1, int z = 1) where K : struct, IKernel
     {
         var config = new KernelConfig(new Index3D(x, y, z), new Index3D(Threads, 1, 1));
-        if (recorder is null) accelerator.Launch(stream, config, kernel);
-        else Record(recorder, config, kernel);
+        if (recorder is not null)
+        {
+            Record(recorder, config, kernel);
+            return;
+        }
+        Clock?.Before();
+        accelerator.Launch(stream, config, kernel);
+        Clock?.After(Tensors.KernelClock.NameOf(typeof(K)));
     }
 
     void Record<K>(GpuReplay into, KernelConfig config, K kernel) where K : struct, IKernel => into.Add(() => accelerator.Launch(stream, config, kernel));
@@ -119,6 +133,7 @@ public sealed partial class Gpu : Device
     public override void Dispose()
     {
         Synchronize();
+        clock?.Dispose();
         uploads.Dispose();
         pool.Dispose();
         stream.Dispose();

@@ -36,7 +36,7 @@ public abstract partial class Device
     /// <summary>
     /// Does a step whose ops are the same each time, on what the exchange brought. Ops run as they are called, but a GPU does so only
     /// at first; then it records what they ask of it, and repeats that without calling the step. So the step may leave nothing in new
-    /// memory and look at no value; where it does, or asks for what cannot be recorded, it is called each time.
+    /// memory and look at no value; where it does, or asks for what cannot be recorded, it is called each time (and once, when that is found out, twice for one step).
     /// </summary>
     public virtual void Repeat(Recording recording, StepExchange exchange, Action step) => step();
 }

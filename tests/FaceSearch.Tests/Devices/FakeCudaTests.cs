@@ -118,6 +118,37 @@ public sealed class FakeCudaTests : IDisposable
         }
     }
 
+    /// Each launch between two events, and the host waits for nothing until a step is done.
+    [Fact]
+    public void AProfileRecordsEventsInPairs()
+    {
+        var told = program.Run(["profile", "train", "--device", "cuda", "--identities", "20", .. Facesearch.Tiny, "--steps", "3", "--warm-up", "1", "--peak", "1000", "--bandwidth", "100"]).Ended(0).Out;
+        Assert.Contains("kernels: timed by events of the GPU", told);
+        // A kernel's first launch compiles it, between the two.
+        string[] lines = [.. File.ReadLines(log).Where(l => !Regex.IsMatch(l, "^(module|alloc)"))];
+        int[] launches = [.. Enumerable.Range(1, lines.Length - 2).Where(i => lines[i].StartsWith("launch", StringComparison.Ordinal) && lines[i - 1].StartsWith("event", StringComparison.Ordinal))];
+        string Stream(int i) => Regex.Match(lines[i], @"stream=\d+").Value;
+        var events = new HashSet<string>();
+        int last = -1;
+        foreach (int i in launches)
+        {
+            Assert.Matches(@"^event \d+", lines[i + 1]);
+            Assert.Equal(Stream(i), Stream(i - 1));
+            Assert.Equal(Stream(i), Stream(i + 1));
+            // A new step begins with events that the one before has been asked for.
+            string first = lines[i - 1].Split(' ')[1];
+            if (events.Contains(first)) events.Clear();
+            else if (last >= 0) Assert.DoesNotContain(lines[last..i], l => l.StartsWith("wait", StringComparison.Ordinal));
+            Assert.True(events.Add(first) && events.Add(lines[i + 1].Split(' ')[1]));
+            last = i;
+        }
+        string table = File.ReadAllText(program.In("runs/profile/train-1/profile.csv"));
+        Assert.Contains("Product<PixelOperand PackedOperand MapResult>", table);
+        Assert.InRange(launches.Length, 4 * 100, 10_000);
+        // Every launch takes as long as the driver says: one hundredth of a millisecond.
+        Assert.All(table.Split('\n')[1..^2].Select(l => l.Split(',')), cells => Assert.Equal(0.01 * double.Parse(cells[3], CultureInfo.InvariantCulture), double.Parse(cells[4], CultureInfo.InvariantCulture), 1e-3));
+    }
+
     [Fact]
     public void LaunchesAndModulesAreWhatTheDriverTakes()
     {
