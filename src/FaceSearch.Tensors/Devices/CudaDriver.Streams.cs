@@ -18,18 +18,18 @@ static partial class CudaDriver
     [LibraryImport(Library, EntryPoint = "cuGraphExecDestroy")] private static partial int GraphExecDestroy(nint executable);
 
     /// <summary>What is put on the stream from now on waits for the event; the host does not.</summary>
-    public static void Wait(nint stream, nint @event) => Check(StreamWaitEvent(stream, @event, 0));
+    public static void Wait(nint stream, nint @event) => Done(StreamWaitEvent(stream, @event, 0));
 
     /// <summary>What is put on the stream from now on is not done but recorded.</summary>
-    public static void BeginCapture(nint stream) => Check(StreamBeginCapture(stream, RelaxedCapture));
+    public static void BeginCapture(nint stream) => Done(StreamBeginCapture(stream, RelaxedCapture));
 
     /// <summary>Ends a recording and makes it ready to be launched.</summary>
     public static nint EndCapture(nint stream)
     {
-        Check(StreamEndCapture(stream, out nint graph));
+        Done(StreamEndCapture(stream, out nint graph));
         try
         {
-            Check(GraphInstantiate(out nint executable, graph, 0));
+            Done(GraphInstantiate(out nint executable, graph, 0));
             return executable;
         }
         finally { GraphDestroy(graph); }
@@ -41,11 +41,11 @@ static partial class CudaDriver
         if (StreamEndCapture(stream, out nint graph) == 0 && graph != 0) GraphDestroy(graph);
     }
 
-    public static void LaunchGraph(nint executable, nint stream) => Check(GraphLaunch(executable, stream));
+    public static void LaunchGraph(nint executable, nint stream) => Done(GraphLaunch(executable, stream));
 
-    public static void DestroyGraph(nint executable) => Check(GraphExecDestroy(executable));
+    public static void DestroyGraph(nint executable) => Done(GraphExecDestroy(executable));
 
-    static void Check(int status, [CallerArgumentExpression(nameof(status))] string call = "")
+    static void Done(int status, [CallerArgumentExpression(nameof(status))] string call = "")
     {
         if (status != 0) throw new DeviceException($"the CUDA driver refuses {call[..call.IndexOf('(')]}: error {status}");
     }

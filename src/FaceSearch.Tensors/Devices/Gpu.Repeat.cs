@@ -4,6 +4,8 @@ namespace FaceSearch.Tensors;
 
 public sealed partial class Gpu
 {
+    const int MostTries = 3;
+
     // The replay that launches go into, and what belongs to it, while a step is recorded.
     GpuReplay? recorder;
     Recording? recorded;
@@ -40,6 +42,7 @@ public sealed partial class Gpu
     {
         long since = pool.Now;
         GpuReplay? replay = null;
+        recording.Conditions.Clear();
         try
         {
             accelerator.Accelerator.Bind();
@@ -52,7 +55,7 @@ public sealed partial class Gpu
         // The last: a driver from before graphs.
         catch (Exception e) when (e is DeviceException or AcceleratorException or EntryPointNotFoundException)
         {
-            recording.WhyNot = $"a step cannot be recorded on {Name}: {e.Message}";
+            if (++recording.Tries == MostTries) recording.WhyNot = $"a step cannot be recorded on {Name}: {e.Message}";
         }
         finally
         {

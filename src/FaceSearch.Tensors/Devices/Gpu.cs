@@ -45,17 +45,28 @@ public sealed partial class Gpu : Device
     void Launch<K>(K kernel, int x, int y = 1, int z = 1) where K : struct, IKernel
     {
         var config = new KernelConfig(new Index3D(x, y, z), new Index3D(Threads, 1, 1));
+        if (IsWatched) Watch(config, kernel);
+        else accelerator.Launch(stream, config, kernel);
+    }
+
+    void Watch<K>(KernelConfig config, K kernel) where K : struct, IKernel =>
+        Put(Tensors.KernelClock.NameOf(typeof(K)), () => accelerator.Launch(stream, config, kernel));
+
+    /// Whether launches must go through <see cref="Put"/>.
+    bool IsWatched => recorder is not null || Clock is not null;
+
+    /// Puts a kernel on the stream: taken down while a step is recorded, timed while somebody wants to know.
+    void Put(string kernel, Action launch)
+    {
         if (recorder is not null)
         {
-            Record(recorder, config, kernel);
+            recorder.Add(launch);
             return;
         }
         Clock?.Before();
-        accelerator.Launch(stream, config, kernel);
-        Clock?.After(Tensors.KernelClock.NameOf(typeof(K)));
+        launch();
+        Clock?.After(kernel);
     }
-
-    void Record<K>(GpuReplay into, KernelConfig config, K kernel) where K : struct, IKernel => into.Add(() => accelerator.Launch(stream, config, kernel));
 
     private protected override Memory Allocate(Shape shape)
     {

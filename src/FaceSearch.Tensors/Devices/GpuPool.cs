@@ -7,7 +7,7 @@ namespace FaceSearch.Tensors;
 /// <summary>
 /// Memory of a GPU: a few large slabs, cut into aligned blocks that are kept by size when they come back. A driver's own
 /// allocation takes longer than most kernels, and its freeing waits for all of them. Blocks of a slab that is in use are not
-/// joined, so that equal steps find equal blocks: after the first, a step allocates nothing. Slabs that nobody uses any more
+/// joined, so that equal steps find equal blocks in equal places: after the first, a step allocates nothing. Slabs that nobody uses any more
 /// are cut anew before there are more of them.
 /// </summary>
 sealed class GpuPool(Accelerator accelerator) : IDisposable
@@ -15,10 +15,12 @@ sealed class GpuPool(Accelerator accelerator) : IDisposable
     // A slab is as large as all before it together, between these: few of them, and little for a small network.
     const long FirstBytes = 64 << 20, MostBytes = 512 << 20;
 
-    public sealed class Slab(MemoryBuffer1D<float, Stride1D.Dense> buffer)
+    public sealed class Slab(int number, MemoryBuffer1D<float, Stride1D.Dense> buffer)
     {
-        public MemoryBuffer1D<float, Stride1D.Dense> Buffer => buffer;
         long cut;
+
+        public int Number => number;
+        public MemoryBuffer1D<float, Stride1D.Dense> Buffer => buffer;
 
         /// Floats that have not been cut off yet.
         public long Rest => buffer.Length - cut;
@@ -28,23 +30,26 @@ sealed class GpuPool(Accelerator accelerator) : IDisposable
         public Block Cut(long floats)
         {
             cut += floats;
-            return new(this, buffer.View.BaseView.SubView(cut - floats, floats));
+            return new(this, cut - floats, floats);
         }
 
         public void Join() => cut = 0;
     }
 
-    public sealed class Block(Slab slab, View floats) : Memory
+    /// Floats from the offset on, of a slab.
+    public sealed class Block(Slab slab, long offset, long floats) : Memory
     {
         public Slab Slab => slab;
-        public View Floats => floats;
-        public override long Bytes => 4 * floats.Length;
+        public View Floats { get; } = slab.Buffer.View.BaseView.SubView(offset, floats);
+        public override long Bytes => 4 * floats;
+        public (int, long) Place => (slab.Number, offset);
         /// When it was rented last, counted in rents.
         public long Since { get; set; }
     }
 
     readonly List<Slab> slabs = [];
-    readonly Dictionary<long, Stack<Block>> free = [];
+    // By size; of one size, the first place first: where things lie follows from what is rented, not from the order in which it came back.
+    readonly Dictionary<long, PriorityQueue<Block, (int, long)>> free = [];
     readonly HashSet<Block> rented = [];
 
     /// <summary>Allocations of the driver.</summary>
@@ -64,7 +69,7 @@ sealed class GpuPool(Accelerator accelerator) : IDisposable
     /// <summary>Contents undefined. Throws a <see cref="DeviceException"/> when the GPU is full.</summary>
     public Block Rent(long bytes)
     {
-        var block = free.TryGetValue(bytes, out var blocks) && blocks.TryPop(out var reused) ? reused : Cut(bytes / 4);
+        var block = free.TryGetValue(bytes, out var blocks) && blocks.TryDequeue(out var reused, out _) ? reused : Cut(bytes / 4);
         block.Slab.Rented++;
         block.Since = ++Now;
         rented.Add(block);
@@ -75,8 +80,8 @@ sealed class GpuPool(Accelerator accelerator) : IDisposable
     {
         block.Slab.Rented--;
         rented.Remove(block);
-        if (!free.TryGetValue(block.Bytes, out var blocks)) free[block.Bytes] = blocks = [];
-        blocks.Push(block);
+        if (!free.TryGetValue(block.Bytes, out var blocks)) free[block.Bytes] = blocks = new();
+        blocks.Enqueue(block, block.Place);
     }
 
     /// From the first slab with room, so that where blocks lie follows from what was asked for alone.
@@ -93,7 +98,7 @@ sealed class GpuPool(Accelerator accelerator) : IDisposable
     void JoinUnused()
     {
         if (!slabs.Exists(s => s.Rented == 0)) return;
-        foreach (var size in free.Keys.ToArray()) free[size] = new(free[size].Where(b => b.Slab.Rented > 0).Reverse());
+        foreach (var size in free.Keys.ToArray()) free[size] = new(free[size].UnorderedItems.Where(b => b.Element.Slab.Rented > 0));
         foreach (var slab in slabs)
             if (slab.Rented == 0) slab.Join();
     }
@@ -105,7 +110,7 @@ sealed class GpuPool(Accelerator accelerator) : IDisposable
         // Where there is not so much left, just what is needed.
         var buffer = (usual > floats ? Allocate(usual, out _) : null) ?? Allocate(floats, out var error)
             ?? throw new DeviceException($"{accelerator.Name} has no {floats >> 18} MiB left ({held >> 20} MiB of its {accelerator.MemorySize >> 20} MiB are held here): a smaller Train.Batch needs less", error);
-        var slab = new Slab(buffer);
+        var slab = new Slab(slabs.Count, buffer);
         slabs.Add(slab);
         return slab;
     }

@@ -13,6 +13,8 @@ public sealed class Recording : IDisposable
     internal List<Func<StepNumbers, bool>> Conditions { get; } = [];
     /// When the step was recorded, by the device's rents of memory.
     internal long Since { get; private set; }
+    /// What may be tried again: a kernel may have made something for itself that it will find the next time.
+    internal int Tries { get; set; }
 
     /// <summary>Why the step cannot be recorded, in words; null where it can, or nobody has tried.</summary>
     public string? WhyNot { get; internal set; }
@@ -36,7 +38,7 @@ public abstract partial class Device
     /// <summary>
     /// Does a step whose ops are the same each time, on what the exchange brought. Ops run as they are called, but a GPU does so only
     /// at first; then it records what they ask of it, and repeats that without calling the step. So the step may leave nothing in new
-    /// memory and look at no value; where it does, or asks for what cannot be recorded, it is called each time (and once, when that is found out, twice for one step).
+    /// memory and look at no value; where it does, or asks for what cannot be recorded, it is called each time (in the first steps, where that is found out, twice).
     /// </summary>
     public virtual void Repeat(Recording recording, StepExchange exchange, Action step) => step();
 }

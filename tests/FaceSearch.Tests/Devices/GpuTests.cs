@@ -56,14 +56,18 @@ public class GpuTests
     public void EqualStepsFindEqualMemory()
     {
         using var device = Open();
+        Memory[] places = [];
         for (int step = 0; step < 5; step++)
         {
             int before = device.Slabs;
             var tensors = Enumerable.Range(0, 60).Select(i => device.New(Shape.Of(1 + (i * 7919 % 61 << 14)))).ToArray();
+            var memory = tensors.Select(t => t.Memory).ToArray();
             for (int i = 0; i < tensors.Length; i += 2) tensors[i].Dispose();
             using var late = device.New(Shape.Of(30 << 20));
             for (int i = 1; i < tensors.Length; i += 2) tensors[i].Dispose();
             if (step > 0) Assert.Equal(before, device.Slabs);
+            if (step > 1) Assert.Equal(places, memory);
+            places = memory;
         }
     }
 
