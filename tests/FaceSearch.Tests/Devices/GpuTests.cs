@@ -60,7 +60,7 @@ public class GpuTests
         for (int step = 0; step < 5; step++)
         {
             int before = device.Slabs;
-            var tensors = Enumerable.Range(0, 60).Select(i => device.New(Shape.Of(1 + (i * 7919 % 61 << 14)))).ToArray();
+            var tensors = Enumerable.Range(0, 60).Select(i => device.New(Shape.Of(1 + (i * 7919 % 5 << 18)))).ToArray();
             var memory = tensors.Select(t => t.Memory).ToArray();
             for (int i = 0; i < tensors.Length; i += 2) tensors[i].Dispose();
             using var late = device.New(Shape.Of(30 << 20));
