@@ -11,8 +11,7 @@ static class Faces
     public static FaceData Load(Settings settings, CancellationToken stop = default)
     {
         var data = FaceData.Load(settings, new Told<LoadProgress>(p => $"{p.What} {p.Done}/{p.Total}", p => p.Done == p.Total), stop);
-        Console.WriteLine($"faces: {data.Train.Count} images of {data.Train.Identities} identities to train on, " +
-            $"{data.Choose.Pairs.Length} pairs to choose by, {data.Final.Pairs.Length} kept for the end, {data.Skipped.Count} inputs skipped");
+        Console.WriteLine($"faces: {data.Summary}");
         return data;
     }
 

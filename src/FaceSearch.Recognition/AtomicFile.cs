@@ -21,7 +21,7 @@ static class AtomicFile
         {
             try { File.Delete(aside); }
             catch (Exception again) when (again is IOException or UnauthorizedAccessException) { }
-            throw new InputException($"{path}: {what} cannot be written: {e.Message} Free some space or choose another folder", e);
+            throw new InputException($"{path}: {what} cannot be written ({e.Message}): free some space or choose another folder", e);
         }
     }
 }

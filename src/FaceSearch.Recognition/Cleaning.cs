@@ -81,18 +81,13 @@ public static class Cleaning
     /// <summary>
     /// A drop threshold from the leave-one-out cosines alone, without any truth: two normal distributions are fitted to
     /// artanh(cos) by expectation-maximisation (Fisher 1915: cosines near 1 are skewed, their artanh is not), and the
-    /// threshold is where an image is as likely wrong as right. −1 (off) when the two do not stand apart (Ashman's D
-    /// below 2, Ashman et al. 1994): then there is no group of wrong labels to be seen.
+    /// threshold is where an image is as likely wrong as right. −1 (off) where no group of wrong labels is to be seen. Those
+    /// are as near to their centre as strangers are, whose cosines are about 0, so the lower group must lie nearer to 0
+    /// than to the higher one. How far apart the two stand says less: a first training on noisy labels leaves them at an
+    /// Ashman's D (Ashman et al. 1994) around 2, and hard right images come near that; 1.5 is what one group never reaches.
     /// </summary>
-    public static double BlindThreshold(IEnumerable<float> scores) => Split(scores) is { Apart: >= LeastApart } fit ? Math.Tanh(fit.Crossing()) : -1;
-
-    /// <summary>
-    /// The same threshold whether or not the two groups stand apart: below it lie the images that a cautious training
-    /// leaves out. −1 where there are too few images to tell.
-    /// </summary>
-    public static double TrustThreshold(IEnumerable<float> scores) => Split(scores) is { } fit ? Math.Tanh(fit.Crossing()) : -1;
-
-    static Mixture? Split(IEnumerable<float> scores) => Mixture.Fit(scores.Where(float.IsFinite).Select(s => Math.Atanh(Math.Clamp(s, -0.999, 0.999))));
+    public static double BlindThreshold(IEnumerable<float> scores) =>
+        Mixture.Fit(scores.Where(float.IsFinite).Select(s => Math.Atanh(Math.Clamp(s, -0.999, 0.999)))) is { Apart: >= 1.5 } fit && fit.LowMean < fit.HighMean / 2 ? Math.Tanh(fit.Crossing()) : -1;
 
     /// <summary>
     /// [n] by how much the cosine of each image to the nearest centre of another label exceeds that to its own leave-one-out
@@ -109,12 +104,12 @@ public static class Cleaning
     /// A Clean.DropNearer from these differences alone: of two normal distributions, where wrong is
     /// <see cref="OddsToDrop"/> times as likely as right. The right images' distribution has a long tail towards the
     /// wrong ones (hard poses are near to many), which at even odds would be dropped with them. 2 (off) when the two do
-    /// not stand apart.
+    /// not stand apart (Ashman's D below 2).
     /// </summary>
     public static double BlindNearer(IEnumerable<float> nearer) =>
-        Mixture.Fit(nearer.Where(float.IsFinite).Select(v => -(double)v)) is { Apart: >= LeastApart } fit ? Math.Clamp(-fit.Crossing(OddsToDrop / (1 + OddsToDrop)), 0, 2) : 2;
+        Mixture.Fit(nearer.Where(float.IsFinite).Select(v => -(double)v)) is { Apart: >= 2 } fit ? Math.Clamp(-fit.Crossing(OddsToDrop / (1 + OddsToDrop)), 0, 2) : 2;
 
-    const double OddsToDrop = 9, LeastApart = 2;
+    const double OddsToDrop = 9;
 
     static int[][] RowsByLabel(int[] labels)
     {

@@ -10,12 +10,11 @@ namespace FaceSearch.Recognition;
 /// The network whose embeddings tell clean labels from wrong ones: the default small backbone, trained shortly on the
 /// uncleaned faces with a normalised softmax of scale 16 and no margin. A margin would force it to fit the wrong labels
 /// too, and so would a long training. Each round but the first trains anew without the faces that looked wrong to the
-/// round before (as the teacher–student rounds of WebFace260M do), whether or not they stood apart: after a first round
-/// wrong labels often do not yet, and right faces left out cost a teacher little. One teacher serves all trials on the same faces.
+/// round before (as the teacher–student rounds of WebFace260M do). One teacher serves all trials on the same faces.
 /// </summary>
 public static class Teacher
 {
-    const string Format = "facesearch teacher 3";
+    const string Format = "facesearch teacher 4";
     const double Scale = 16;
 
     /// <summary>Unit embeddings [faces, dimensions] of the training faces and their dimensions, from the user's cache or a training.</summary>
@@ -43,11 +42,12 @@ public static class Teacher
         return Embedder.Embed(training.Backbone, faces, stop: stop);
     }
 
-    /// The faces without those that look least right by the last round's embeddings; null where too few would be left.
+    /// The faces without those that look wrong by the last round's embeddings; null where no wrong ones are to be seen.
     static FaceSet? Trusted(Settings own, FaceSet faces, float[] embeddings)
     {
         int d = own.Net.Embedding;
-        double threshold = Cleaning.TrustThreshold(Cleaning.LeaveOneOutScores(embeddings, d, faces.Labels));
+        double threshold = Cleaning.BlindThreshold(Cleaning.LeaveOneOutScores(embeddings, d, faces.Labels));
+        if (threshold <= -1) return null;
         var kept = Cleaning.Plan(embeddings, d, faces.Labels, new() { DropBelow = threshold }).Apply(faces);
         return kept.Identities < 2 || kept.Count < own.Train.Batch ? null : kept;
     }

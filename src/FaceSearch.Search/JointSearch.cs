@@ -76,7 +76,7 @@ public sealed class JointSearch
     {
         NoteEnvironment();
         var data = FaceData.Load(shared, new Told<LoadProgress>(p => p.Done == p.Total, p => log($"{p.What} {p.Done}/{p.Total}")), stop);
-        log($"faces: {data.Train.Count} images of {data.Train.Identities} identities to train on, {data.Choose.Pairs.Length} pairs to choose by, {data.Final.Pairs.Length} kept for the end, {data.Skipped.Count} inputs skipped");
+        log($"faces: {data.Summary}");
         var runner = new RecognitionRunner(data, Teach(data, out int dimensions), dimensions, settings.Study);
         new Study(store, runner, progress).Run(stop);
         stop.ThrowIfCancellationRequested();

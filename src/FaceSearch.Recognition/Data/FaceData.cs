@@ -10,6 +10,10 @@ namespace FaceSearch.Recognition.Data;
 /// <param name="Skipped">everything that was left out, and why</param>
 public sealed record FaceData(FaceSet Train, PairSet Choose, PairSet Final, IReadOnlyList<Skip> Skipped)
 {
+    /// <summary>How much of everything there is, in a line.</summary>
+    public string Summary => $"{Train.Count} images of {Train.Identities} identities to train on, {Choose.Pairs.Length} pairs to choose by, " +
+        $"{Final.Pairs.Length} kept for the end, {Skipped.Count} inputs skipped{(Skipped.Count > 0 ? " ('facesearch data inspect' tells which)" : "")}";
+
     /// <summary>Reads Data.Folder, or draws faces where it is empty, and divides the people as Data says.</summary>
     public static FaceData Load(Settings settings, IProgress<LoadProgress>? progress = null, CancellationToken stop = default)
     {

@@ -28,7 +28,7 @@ public sealed unsafe partial class Cpu<V>
             {
                 var tile = new MarginTile(tiling, t, Of(centres), scratch);
                 bool finite = tile.InverseLengths(inverses);
-                tile.ComputeLogits(Of(rowStrips), inverses, margin.FalseScale, rows.Kept);
+                tile.ComputeLogits(Of(rowStrips), inverses, margin.FalseScale, rows.KeptOf(tiling, t));
                 tile.Exclude(labels, Of(rows.Cosines));
                 tile.AddToLogSums(most, sum);
                 // The vectors' Max drops a NaN: a broken centre must still show in the loss.
@@ -60,7 +60,7 @@ public sealed unsafe partial class Cpu<V>
     {
         var tiling = MarginTiling.Of(unit, centres);
         using Tensor columnStrips = New(tiling.Strips), rowGradients = New(tiling.RowGradients);
-        using Tensor? rowStrips = rows.Kept is null ? New(tiling.Strips) : null, partials = dUnit is null ? null : New(tiling.Partials);
+        using Tensor? rowStrips = rows.KeepsAll(tiling) ? null : New(tiling.Strips), partials = dUnit is null ? null : New(tiling.Partials);
         if (rowStrips is not null) Panels.PackTransposed(Of(unit), tiling.Batch, tiling.Dimension, Of(rowStrips));
         Panels.Pack(Of(unit), tiling.Batch, tiling.Dimension, tiling.Dimension, Of(columnStrips), tiling.PaddedBatch);
         var target = new CentreTarget(dCentres, update);
@@ -74,8 +74,8 @@ public sealed unsafe partial class Cpu<V>
             {
                 var tile = new MarginTile(tiling, t, Of(centres), scratch);
                 tile.PackCentres(inverses);
-                if (rowStrips is null) tile.Restore(rows.Kept!, margin.FalseScale);
-                else tile.ComputeLogits(Of(rowStrips), inverses, margin.FalseScale, null);
+                if (rows.KeptOf(tiling, t) is { } kept) tile.Restore(kept, margin.FalseScale);
+                else tile.ComputeLogits(Of(rowStrips!), inverses, margin.FalseScale, null);
                 tile.Exclude(labels, null);
                 tile.ToGradients(labels, logSums, weights, trueGradients, Of(rows.Cosines), inverses, margin.FalseScale, along);
                 if (partial is not null) tile.ToRows(partial, add: t > tiling.FirstTile(group), target.Changes);

@@ -11,8 +11,8 @@ readonly record struct MarginTiling(int Batch, int Dimension, int Classes)
     public const int TileClasses = 64;
     /// Terms of a logit summed at a time: a strip of so many rows stays in the first-level cache.
     public const int Depth = 256;
-    /// The most memory for cosines kept from the forward pass; above it the backward pass computes them again.
-    public const long MostKeptBytes = 256L << 20;
+    /// The most memory for cosines kept from the forward pass; those of further classes are computed again in the backward pass.
+    public const long MostKeptBytes = 128L << 20;
     // Groups share the work between threads and each costs B·d floats for its part of the embeddings' gradient.
     const int LeastTilesPerGroup = 8, MostGroups = 32;
 
@@ -34,8 +34,9 @@ readonly record struct MarginTiling(int Batch, int Dimension, int Classes)
     public Shape LogSums => Shape.Of(Groups, 2, PaddedBatch);
     public Shape RowGradients => Shape.Of(3, PaddedBatch);
     public Shape Partials => Shape.Of(Groups, PaddedDimension, PaddedBatch);
+    /// Of so many tiles, the first ones, the cosines are kept.
+    public int KeptTiles => (int)Math.Min(Tiles, MostKeptBytes / (2L * TileClasses * PaddedBatch));
     /// Two 16-bit cosines in the place of a float.
-    public Shape Kept => Shape.Of(Classes, PaddedBatch / 2);
-    public bool CanKeep => 2L * Classes * PaddedBatch <= MostKeptBytes;
+    public Shape Kept => Shape.Of(Math.Min(Classes, KeptTiles * TileClasses), PaddedBatch / 2);
     public int FirstTile(int group) => (int)((long)group * Tiles / Groups);
 }

@@ -10,8 +10,13 @@ public sealed record CentreUpdate(Tensor? Velocity, float Rate, float Momentum, 
 }
 
 /// What the forward pass keeps of each row: the cosine to its own class [B] and the log-sum-exp of the other classes' logits [B];
-/// and of each class the cosines to all rows in 16 bits, or null.
-readonly record struct MarginRows(Tensor Cosines, Tensor FalseLogSums, Tensor? Kept, StepExchange? Exchange = null);
+/// and of the first classes the cosines to all rows in 16 bits, or null.
+readonly record struct MarginRows(Tensor Cosines, Tensor FalseLogSums, Tensor? Kept, StepExchange? Exchange = null)
+{
+    /// The kept cosines where they contain this tile of classes.
+    public Tensor? KeptOf(MarginTiling tiling, int tile) => tile < tiling.KeptTiles ? Kept : null;
+    public bool KeepsAll(MarginTiling tiling) => Kept is not null && tiling.KeptTiles == tiling.Tiles;
+}
 
 public abstract partial class Device
 {
@@ -21,7 +26,7 @@ public abstract partial class Device
     internal abstract void MarginSoftmaxBackward(Tensor unit, Tensor centres, int[] labels, Margin margin, MarginRows rows, Tensor dLoss, Tensor? dUnit, Tensor? dCentres, CentreUpdate? update);
     /// Whether the backward pass may take cosines rounded to 16 bits.
     private protected virtual bool RoundsCosines => true;
-    internal bool Keeps(MarginTiling tiling) => RoundsCosines && tiling.CanKeep;
+    internal bool Keeps(MarginTiling tiling) => RoundsCosines && tiling.KeptTiles > 0;
 }
 
 public static partial class Ops
@@ -32,11 +37,11 @@ public static partial class Ops
     /// and gradient 0. Only the B×C logits of one tile of classes exist at a time.
     /// With g = ∂L/∂cos: dx̂ = Σ g·ŵ, dw = (Σ g·x̂ − (Σ g·cos)·ŵ)/‖w‖.
     ///
-    /// For the backward pass the cosines are kept as 16-bit multiples of 1/32767 while that takes no more than
-    /// <see cref="MarginTiling.MostKeptBytes"/>: a logit is then off by at most scale·2⁻¹⁶, a probability by that share of
+    /// For the backward pass the cosines of as many classes as <see cref="MarginTiling.MostKeptBytes"/> hold are kept as 16-bit
+    /// multiples of 1/32767: a logit is then off by at most scale·2⁻¹⁶, a probability by that share of
     /// itself (0.1 % at a scale of 64), and as they err independently, the whole gradient by about 10⁻⁴ of its length (measured
-    /// 1.2·10⁻⁴ at d = 512, 3.4·10⁻⁴ at d = 33); the loss is not touched. Above, or where <paramref name="recompute"/> asks,
-    /// they are computed again: a third more work, memory beyond the operands that does not grow with C, gradients to the
+    /// 1.2·10⁻⁴ at d = 512, 3.4·10⁻⁴ at d = 33); the loss is not touched. Those of further classes, or of all where <paramref name="recompute"/> asks,
+    /// are computed again: a third more work, memory beyond the operands that does not grow with C, gradients to the
     /// precision of floats. Half floats would be too coarse for a scale of 64: a cosine near 1 has 11 bits there, near 0
     /// more than it needs.
     ///
@@ -61,8 +66,9 @@ public static partial class Ops
         var rows = new MarginRows(unit.Like(Shape.Of(tiling.Batch)), unit.Like(Shape.Of(tiling.Batch)), kept, exchange);
         device.MarginSoftmax(unit, centres, labels, margin, rows, loss);
         long macs = (long)tiling.Batch * tiling.Classes * tiling.Dimension;
-        var again = recompute || !tiling.CanKeep ? Cost.OfMacs(macs, unit, centres) : default;
-        return loss.From("margin softmax", Cost.OfMacs(macs, unit, centres), Cost.OfMacs(2 * macs, unit, centres, unit, centres) + again, [unit, centres], dLoss =>
+        int again = recompute ? tiling.Classes : tiling.Classes - tiling.Kept.Rows;
+        var repeated = again > 0 ? Cost.OfMacs((long)tiling.Batch * again * tiling.Dimension, unit, centres) : default;
+        return loss.From("margin softmax", Cost.OfMacs(macs, unit, centres), Cost.OfMacs(2 * macs, unit, centres, unit, centres) + repeated, [unit, centres], dLoss =>
         {
             Tensor? dUnit = unit.NeedsGradient ? unit.Like() : null, dCentres = centres.NeedsGradient && update is null ? centres.Like() : null;
             device.MarginSoftmaxBackward(unit, centres, labels, margin, rows, dLoss, dUnit, dCentres, update);
@@ -105,6 +111,6 @@ public sealed partial class Meter
     {
         var tiling = MarginTiling.Of(unit, centres);
         using Tensor columnStrips = New(tiling.Strips), rowGradients = New(tiling.RowGradients);
-        using Tensor? rowStrips = rows.Kept is null ? New(tiling.Strips) : null, partials = dUnit is null ? null : New(tiling.Partials);
+        using Tensor? rowStrips = rows.KeepsAll(tiling) ? null : New(tiling.Strips), partials = dUnit is null ? null : New(tiling.Partials);
     }
 }

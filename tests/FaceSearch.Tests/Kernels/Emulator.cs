@@ -107,8 +107,8 @@ static class Bf16
     public static float[] Normal(int count, int stream, double scale = 1) =>
         [.. Enumerable.Range(0, count).Select(i => Rounded((float)(scale * Noise.Normal(Seed, (ulong)stream, (ulong)i))))];
 
-    /// A new one each run, told when a test fails.
-    public static readonly ulong Seed = (ulong)Environment.TickCount64;
+    /// A new one each run, told when a test fails; FACESEARCH_SEED repeats it.
+    public static readonly ulong Seed = ulong.TryParse(Environment.GetEnvironmentVariable("FACESEARCH_SEED"), out ulong seed) ? seed : (ulong)Environment.TickCount64;
 
     /// <summary>Rows of that many values, at that pitch, with NaN between them.</summary>
     public static Global<ushort> Pitched(ReadOnlySpan<float> values, int columns, int pitch, int offset = 0)

@@ -222,15 +222,38 @@ public class MarginSoftmaxTests
         }
     }
 
-    /// As many cosines as fit the memory for them, one class more, one row more.
+    /// As many cosines as fit the memory for them, one class more, one row more; a batch of which no tile fits.
     [Fact]
     public void AboveALimitTheCosinesAreComputedAgain()
     {
-        var fits = new MarginTiling(512, 16, 262_144);
-        Assert.True(fits.CanKeep);
-        Assert.False((fits with { Classes = 262_145 }).CanKeep);
-        Assert.False((fits with { Batch = 513 }).CanKeep);
+        var fits = new MarginTiling(512, 16, 131_072);
+        Assert.Equal((fits.Tiles, 131_072), (fits.KeptTiles, fits.Kept.Rows));
         Assert.Equal(MarginTiling.MostKeptBytes, 4 * fits.Kept.Count);
+        Assert.Equal(fits.Kept, (fits with { Classes = 131_073 }).Kept);
+        Assert.Equal(1927, (fits with { Batch = 513 }).KeptTiles);
+        Assert.Equal(70, (fits with { Classes = 70 }).Kept.Rows);
+        Assert.Equal(0, (fits with { Batch = 1 << 21 }).KeptTiles);
+    }
+
+    [Fact]
+    public void ClassesPastTheLimitHaveTheExactGradient()
+    {
+        const int batch = 1024, dimension = 8, classes = 65_536 + 200, kept = 65_536;
+        using var device = Cpu.Create(2);
+        float[] Gradient(bool recompute)
+        {
+            using var tape = new Tape(device);
+            Shape[] shapes = [Shape.Of(batch, dimension), Shape.Of(classes, dimension)];
+            Tensor x = tape.Input(shapes[0], Expect.Normal(shapes[0], 0)), w = tape.Input(shapes[1], Expect.Normal(shapes[1], 1));
+            w.NeedsGradient = true;
+            tape.Backward(x.MarginSoftmax(w, Labels(batch, classes), Paper, recompute));
+            return w.Gradient!.ToArray();
+        }
+        float[] some = Gradient(recompute: false), all = Gradient(recompute: true);
+        Assert.NotEqual(all[..(kept * dimension)], some[..(kept * dimension)]);
+        Assert.Equal(all[(kept * dimension)..], some[(kept * dimension)..]);
+        double size = Math.Sqrt(all.Sum(g => (double)g * g)), error = Math.Sqrt(all.Zip(some).Sum(p => Math.Pow(p.First - p.Second, 2)));
+        Assert.True(error < 1e-3 * size, $"{error} of {size}");
     }
 
     [Theory, EveryDevice]
