@@ -52,9 +52,6 @@ sealed class Learner : IDisposable
         exchange.Send(optimizer.Numbers(rate, step, margin), bytes);
     }
 
-    /// <summary>Whether steps are repeated without being told again.</summary>
-    public Recording Recording => recording;
-
     /// <summary>Starts the step that was sent; on a device beside the host it then runs by itself.</summary>
     public void Start()
     {

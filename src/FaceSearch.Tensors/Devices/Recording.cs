@@ -13,15 +13,14 @@ public sealed class Recording : IDisposable
     internal List<Func<StepNumbers, bool>> Conditions { get; } = [];
     /// When the step was recorded, by the device's rents of memory.
     internal long Since { get; private set; }
-    /// What may be tried again: a kernel may have made something for itself that it will find the next time.
+    /// Failures in a row. It is tried again, as a kernel may have made something for itself that it will find the next time.
     internal int Tries { get; set; }
 
     /// <summary>Why the step cannot be recorded, in words; null where it can, or nobody has tried.</summary>
     public string? WhyNot { get; internal set; }
-    /// <summary>Whether the next step need not be told.</summary>
-    public bool IsReady => Replay is not null;
+    internal bool IsReady => Replay is not null;
 
-    internal void Keep(GpuReplay replay, long since) => (Replay, Since) = (replay, since);
+    internal void Keep(GpuReplay replay, long since) => (Replay, Since, Tries) = (replay, since, 0);
 
     internal void Forget()
     {
