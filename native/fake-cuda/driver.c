@@ -6,9 +6,12 @@
  *   alloc ADDRESS BYTES | free ADDRESS
  *   module ISA TARGET uniform-branches=N entry=NAME
  *   launch ENTRY grid=X,Y,Z block=X,Y,Z shared=BYTES stream=S args=HEX
- *   copy BYTES | wait
+ *   copy BYTES stream=S to ADDRESS | wait stream=S
+ *   event E stream=S | stream=S after E
+ *   capture stream=S | captured launches=N | graph launches=N stream=S
  *
- * FAKE_CUDA_NO_GPU hides the card; FAKE_CUDA_BYTES is how much memory it gives in all, freed or not.
+ * Between capture and captured, launches are taken down and nothing that waits or copies is allowed on that stream.
+ * FAKE_CUDA_NO_GPU hides the card; FAKE_CUDA_NO_GRAPHS refuses to capture; FAKE_CUDA_BYTES is how much memory it gives in all, freed or not.
  * Only what ILGPU 1.5.3 and FaceSearch call is here. Handles are small integers.
  */
 #include <stdarg.h>
@@ -20,10 +23,14 @@
 typedef int status;
 typedef uintptr_t handle;
 
-enum { OK = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2 };
-enum { CONTEXT = 0x10, STREAM = 0x20, EVENT = 0x30 };
+enum { OK = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NOT_SUPPORTED = 801, CAPTURE_UNSUPPORTED = 900 };
+enum { CONTEXT = 0x10, FIRST_STREAM = 0x20, FIRST_EVENT = 0x1000 };
 
 static const uint64_t memory_bytes = 80ull << 30;
+
+/* The stream that is captured, and the launches of it so far. */
+static handle capturing;
+static int captured;
 
 static void note(const char *format, ...)
 {
@@ -70,7 +77,7 @@ status cuDeviceGetAttribute(int *value, int attribute, int device)
 status cuCtxCreate_v2(handle *context, unsigned flags, int device) { (void)flags; (void)device; *context = CONTEXT; return OK; }
 status cuCtxDestroy_v2(handle context) { (void)context; return OK; }
 status cuCtxSetCurrent(handle context) { (void)context; return OK; }
-status cuCtxSynchronize(void) { note("wait"); return OK; }
+status cuCtxSynchronize(void) { note("wait stream=0"); return OK; }
 status cuCtxGetCacheConfig(int *config) { *config = 0; return OK; }
 status cuCtxSetCacheConfig(int config) { (void)config; return OK; }
 status cuCtxGetSharedMemConfig(int *config) { *config = 1; return OK; }
@@ -106,8 +113,8 @@ status cuPointerGetAttribute(int *type, int attribute, void *pointer) { (void)at
 
 status cuMemcpyAsync(void *to, void *from, size_t bytes, handle stream)
 {
-    (void)stream;
-    note("copy %zu", bytes);
+    if (capturing && stream == capturing) return CAPTURE_UNSUPPORTED;
+    note("copy %zu stream=%zu to %p", bytes, stream, to);
     memmove(to, from, bytes);
     return OK;
 }
@@ -115,16 +122,67 @@ status cuMemcpyAsync(void *to, void *from, size_t bytes, handle stream)
 
 /* Streams and events. */
 
-status cuStreamCreate(handle *stream, unsigned flags) { (void)flags; *stream = STREAM; return OK; }
+status cuStreamCreate(handle *stream, unsigned flags)
+{
+    static handle streams = FIRST_STREAM;
+    (void)flags;
+    *stream = streams++;
+    return OK;
+}
 status cuStreamCreateWithPriority(handle *stream, unsigned flags, int priority) { (void)priority; return cuStreamCreate(stream, flags); }
 status cuStreamDestroy_v2(handle stream) { (void)stream; return OK; }
-status cuStreamSynchronize(handle stream) { (void)stream; note("wait"); return OK; }
-status cuEventCreate(handle *event, unsigned flags) { (void)flags; *event = EVENT; return OK; }
+status cuStreamSynchronize(handle stream)
+{
+    if (capturing && stream == capturing) return CAPTURE_UNSUPPORTED;
+    note("wait stream=%zu", stream);
+    return OK;
+}
+status cuStreamWaitEvent(handle stream, handle event, unsigned flags) { (void)flags; note("stream=%zu after %zu", stream, event); return OK; }
+status cuEventCreate(handle *event, unsigned flags)
+{
+    static handle events = FIRST_EVENT;
+    (void)flags;
+    *event = events++;
+    return OK;
+}
 status cuEventDestroy_v2(handle event) { (void)event; return OK; }
 status cuEventQuery(handle event) { (void)event; return OK; }
-status cuEventRecord(handle event, handle stream) { (void)event; (void)stream; return OK; }
+/* Each is a hundredth of a millisecond after the one before it. */
+static float recorded[1 << 16];
+
+status cuEventRecord(handle event, handle stream)
+{
+    static float now;
+    if (event >= FIRST_EVENT && event < FIRST_EVENT + (1 << 16)) recorded[event - FIRST_EVENT] = now += 0.01f;
+    note("event %zu stream=%zu", event, stream);
+    return OK;
+}
 status cuEventSynchronize(handle event) { (void)event; return OK; }
-status cuEventElapsedTime(float *milliseconds, handle start, handle end) { (void)start; (void)end; *milliseconds = 1; return OK; }
+status cuEventElapsedTime(float *milliseconds, handle start, handle end) { *milliseconds = recorded[end - FIRST_EVENT] - recorded[start - FIRST_EVENT]; return OK; }
+
+/* Graphs: a handle is the number of launches and one, both before and after it is instantiated. */
+
+status cuStreamBeginCapture_v2(handle stream, int mode)
+{
+    (void)mode;
+    if (getenv("FAKE_CUDA_NO_GRAPHS")) return NOT_SUPPORTED;
+    note("capture stream=%zu", stream);
+    capturing = stream;
+    captured = 0;
+    return OK;
+}
+status cuStreamEndCapture(handle stream, handle *graph)
+{
+    if (stream != capturing) return INVALID_VALUE;
+    capturing = 0;
+    *graph = (handle)captured + 1;
+    note("captured launches=%d", captured);
+    return OK;
+}
+status cuGraphInstantiateWithFlags(handle *executable, handle graph, unsigned long long flags) { (void)flags; *executable = graph; return OK; }
+status cuGraphLaunch(handle executable, handle stream) { note("graph launches=%zu stream=%zu", executable - 1, stream); return OK; }
+status cuGraphDestroy(handle graph) { (void)graph; return OK; }
+status cuGraphExecDestroy(handle executable) { (void)executable; return OK; }
 
 /* Modules: a function's handle is its name. */
 
@@ -177,6 +235,7 @@ status cuOccupancyMaxPotentialBlockSize(int *grid, int *block, void *function, v
 status cuLaunchKernel(void *function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned shared, handle stream, void **arguments, void **extra)
 {
     (void)arguments;
+    if (capturing && stream == capturing) captured++;
     if (!gx || !gy || !gz || gy > 65535 || gz > 65535 || bx * by * bz > 1024) return INVALID_VALUE;
     /* CU_LAUNCH_PARAM_BUFFER_POINTER, its pointer, CU_LAUNCH_PARAM_BUFFER_SIZE, pointer to its size. */
     size_t bytes = extra ? *(size_t *)extra[3] : 0;

@@ -33,11 +33,13 @@ sealed record ProfileRow(
 {
     /// <summary>Of the sum of all rows and the gaps.</summary>
     public double Share { get; init; }
+    /// <summary>Of an op on a GPU: the row is one of its kernels, the work its share of the op's by time. Empty elsewhere.</summary>
+    public string Kernel { get; init; } = "";
     /// <summary>GF/s and GB/s by the cost model.</summary>
     public double FlopRate => Milliseconds > 0 ? Work.Flops / Milliseconds * 1e-6 : 0;
     public double ByteRate => Milliseconds > 0 ? Work.Bytes / Milliseconds * 1e-6 : 0;
     public double Intensity => Work.Bytes == 0 ? 0 : (double)Work.Flops / Work.Bytes;
-    public string Name => string.Join(' ', new[] { Op, Way, Shape }.Where(word => word.Length > 0));
+    public string Name => string.Join(' ', new[] { Op, Way, Shape, Kernel }.Where(word => word.Length > 0));
     public string Way => Direction == Direction.None ? "" : Direction.ToString().ToLowerInvariant();
 
     public double OfRoof(Roof roof) => Milliseconds > 0 ? roof.Milliseconds(Work) / Milliseconds : 0;
@@ -51,6 +53,8 @@ sealed record Profile(IReadOnlyList<ProfileRow> Rows, IReadOnlyList<double> Step
     /// <summary>The section that each step is wrapped in.</summary>
     public const string Step = "step";
 
+    /// <summary>What the host did while a GPU was at work, mean milliseconds in a step.</summary>
+    public IReadOnlyList<(string Name, double Milliseconds)> Beside { get; init; } = [];
     /// <summary>Median milliseconds of a step.</summary>
     public double Milliseconds => Median(Steps);
     /// <summary>Milliseconds of all rows and the gaps, each by itself: less than a step's where others interrupt it.</summary>
@@ -62,12 +66,13 @@ sealed record Profile(IReadOnlyList<ProfileRow> Rows, IReadOnlyList<double> Step
     {
         var (steps, stepOf) = StepsOf(spans);
         var holders = spans.Select(s => s.Parent).ToHashSet();
-        var leaves = Enumerable.Range(0, spans.Count).Where(i => stepOf[i] >= 0 && !holders.Contains(i)).ToArray();
-        var rows = leaves.GroupBy(i => (Name: OpText.Name(spans[i]), Shape: OpText.Shapes(spans[i]), spans[i].Direction))
-            .Select(g => Row(g.Key.Name, g.Key.Shape, g.Key.Direction, [.. g.Select(i => (stepOf[i], spans[i]))], steps.Length, least)).ToArray();
+        var leaves = Enumerable.Range(0, spans.Count).Where(i => stepOf[i] >= 0 && !holders.Contains(i) && !spans[i].IsBeside).ToArray();
+        var rows = leaves.GroupBy(i => (Name: OpText.Name(spans[i]), Shape: OpText.Shapes(spans[i]), spans[i].Direction, spans[i].Kernel))
+            .Select(g => Row(g.Key.Name, g.Key.Shape, g.Key.Direction, [.. g.Select(i => (stepOf[i], spans[i]))], steps.Length, least) with { Kernel = g.Key.Kernel }).ToArray();
+        var beside = spans.Where(s => s.IsBeside).GroupBy(s => s.Name).Select(g => (g.Key, 1000 * g.Sum(s => s.Seconds) / steps.Length)).ToArray();
 
         var gap = GapOf(steps, [.. leaves.Select(i => (stepOf[i], spans[i].Seconds))], rows, least);
-        var unordered = new Profile(rows, [.. steps.Select(s => s.Seconds * 1000)], steps.Average(s => s.Interruptions), gap, roof);
+        var unordered = new Profile(rows, [.. steps.Select(s => s.Seconds * 1000)], steps.Average(s => s.Interruptions), gap, roof) { Beside = beside };
         double sum = unordered.Sum;
         return unordered with
         {

@@ -6,8 +6,8 @@ namespace FaceSearch.Cli;
 /// <summary>An earlier profile, row by row against a new one, by the least times of all steps: they vary less than medians.</summary>
 sealed class ProfileComparison
 {
-    // Op, shape and direction lead a line of the CSV; the least time follows the number of calls and the judged time.
-    const int KeyColumns = 3, LeastColumn = 5;
+    // Op, shape and direction lead a line of the CSV; the least time follows the number of calls and the judged time. A GPU's kernel ends it.
+    const int KeyColumns = 3, LeastColumn = 5, KernelColumn = 17;
     // What changes less than this is noise on most machines.
     const double Noise = 0.05;
     const int Most = 15;
@@ -26,7 +26,7 @@ sealed class ProfileComparison
         try
         {
             var lines = File.ReadLines(path).Skip(1).Select(line => line.Split(','));
-            return new(name, lines.ToDictionary(cells => string.Join(',', cells[..KeyColumns]), cells => double.Parse(cells[LeastColumn], CultureInfo.InvariantCulture)));
+            return new(name, lines.ToDictionary(cells => Key([.. cells[..KeyColumns], cells.ElementAtOrDefault(KernelColumn) ?? ""]), cells => double.Parse(cells[LeastColumn], CultureInfo.InvariantCulture)));
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or FormatException or IndexOutOfRangeException or ArgumentException)
         {
@@ -34,10 +34,12 @@ sealed class ProfileComparison
         }
     }
 
+    static string Key(params string[] parts) => string.Join(',', parts);
+
     /// <summary>The rows that changed most, and the sum.</summary>
     public void Write(Profile now)
     {
-        var pairs = now.Rows.Select(r => (Row: r, Before: times.GetValueOrDefault($"{r.Op},{r.Shape},{r.Way}", double.NaN))).ToArray();
+        var pairs = now.Rows.Select(r => (Row: r, Before: times.GetValueOrDefault(Key(r.Op, r.Shape, r.Way, r.Kernel), double.NaN))).ToArray();
         var changed = pairs.Where(p => Math.Abs(p.Row.Least / p.Before - 1) > Noise).OrderByDescending(p => Math.Abs(p.Row.Least - p.Before)).Take(Most).ToArray();
         double sum = now.Gap.Least + now.Rows.Sum(r => r.Least), before = times.Values.Sum();
         Console.WriteLine(FormattableString.Invariant($"against {name}: {before:0.000} → {sum:0.000} ms a step by least times, × {before / sum:0.00}"));

@@ -10,7 +10,9 @@ namespace FaceSearch.Cli;
 /// <summary>A profile for programs: a CSV of its rows and a trace of its spans.</summary>
 static class ProfileFiles
 {
-    const string Header = "op,shape,direction,calls,ms,ms_least,ms_mean,share,gflop,mb,gflops,gbs,intensity,of_roof,bound,allocated_bytes,page_faults";
+    // The trace's lines: what is profiled, and what the host does beside it.
+    const int Track = 1, Host = 2;
+    const string Header = "op,shape,direction,calls,ms,ms_least,ms_mean,share,gflop,mb,gflops,gbs,intensity,of_roof,bound,allocated_bytes,page_faults,kernel";
 
     /// <summary>One line a row, all figures of one step.</summary>
     public static void WriteCsv(string path, Profile profile) => Write(path, file =>
@@ -24,7 +26,7 @@ static class ProfileFiles
     static object[] Cells(ProfileRow r, Roof roof) =>
     [
         r.Op, r.Shape, r.Way, r.Calls, r.Milliseconds, r.Least, r.Mean, r.Share, r.Work.Flops * 1e-9, r.Work.Bytes * 1e-6,
-        r.FlopRate, r.ByteRate, r.Intensity, r.OfRoof(roof), roof.Bound(r.Work), r.Allocated, r.Faults,
+        r.FlopRate, r.ByteRate, r.Intensity, r.OfRoof(roof), roof.Bound(r.Work), r.Allocated, r.Faults, r.Kernel,
     ];
 
     /// <summary>Trace-event JSON, as ui.perfetto.dev and chrome://tracing open it: sections hold ops; memory in use is a counter track.</summary>
@@ -43,6 +45,7 @@ static class ProfileFiles
         json.WriteStartArray("traceEvents");
         Named(json, "process_name", Repeat.Program);
         Named(json, "thread_name", device);
+        if (spans.Any(s => s.IsBeside)) Named(json, "thread_name", "host", Host);
         long origin = spans.Count > 0 ? spans[0].Start : 0;
         foreach (var span in spans)
         {
@@ -53,9 +56,9 @@ static class ProfileFiles
         json.WriteEndObject();
     });
 
-    static void Named(Utf8JsonWriter json, string what, string name)
+    static void Named(Utf8JsonWriter json, string what, string name, int track = Track)
     {
-        Begin(json, what, "M");
+        Begin(json, what, "M", track);
         json.WriteStartObject("args");
         json.WriteString("name", name);
         json.WriteEndObject();
@@ -64,11 +67,12 @@ static class ProfileFiles
 
     static void Complete(Utf8JsonWriter json, ProfileSpan span, long origin, Roof roof)
     {
-        Begin(json, OpText.Name(span), "X");
+        Begin(json, OpText.Name(span), "X", span.IsBeside ? Host : Track);
         json.WriteString("cat", span.Direction == Direction.None ? "section" : span.Direction.ToString().ToLowerInvariant());
         json.WriteNumber("ts", Microseconds(span.Start - origin));
         json.WriteNumber("dur", Microseconds(span.End - span.Start));
         json.WriteStartObject("args");
+        if (span.Kernel.Length > 0) json.WriteString("kernel", span.Kernel);
         if (OpText.Shapes(span) is { Length: > 0 } shape) json.WriteString("shape", shape);
         if (span is { Cost: { Bytes: > 0 } cost, Seconds: > 0 and var seconds })
         {
@@ -96,13 +100,13 @@ static class ProfileFiles
         json.WriteEndObject();
     }
 
-    static void Begin(Utf8JsonWriter json, string name, string kind)
+    static void Begin(Utf8JsonWriter json, string name, string kind, int track = Track)
     {
         json.WriteStartObject();
         json.WriteString("name", name);
         json.WriteString("ph", kind);
         json.WriteNumber("pid", 1);
-        json.WriteNumber("tid", 1);
+        json.WriteNumber("tid", track);
     }
 
     // To the nanosecond: the trace's unit is the microsecond.

@@ -46,7 +46,7 @@ sealed class ProfileRun : IDisposable
         var earlier = ProfileComparison.Read(result.GetValue(SettingsOptions.Runs)!, result.GetValue(Compare)!);
         using var subject = start(run);
         // Profiled too, so that the profiler's own code is compiled before it counts. Wrong sizes show here, before there is a folder.
-        for (var (i, unused) = (0, new Profiler()); i < run.warmUp; i++) subject.Step(unused);
+        for (var (i, unused) = (0, new Profiler(run.Device)); i < run.warmUp; i++) subject.Step(unused);
         using var folder = run.Folder(kind);
         run.Measure(subject, folder, earlier);
         return 0;
@@ -56,7 +56,7 @@ sealed class ProfileRun : IDisposable
     {
         var before = Rates();
         Device.ResetPeak();
-        var profiler = new Profiler();
+        var profiler = new Profiler(Device);
         for (int i = 0; i < steps; i++) subject.Step(profiler);
         // Before the rates are measured again, on a GPU in memory of the device.
         peakBytes = Device.PeakBytes;
@@ -99,6 +99,10 @@ sealed class ProfileRun : IDisposable
             $"above 100 %: data came from a cache, or an algorithm does with fewer operations than the cost model counts"));
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"ops and gaps add up to {profile.Sum:0.000} ms by their own {(result.GetValue(Least) ? "least times" : "medians")}, " +
             $"{profile.Gap.Milliseconds:0.000} ms ({100 * profile.Gap.Share:0.0} %) of it not covered, between ops"));
+        if (Device is Gpu gpu)
+            Console.WriteLine($"kernels: timed {(gpu.IsSimulated ? "one by one by the host" : "by events of the GPU")}; a kernel's work is its share of its op's by time");
+        if (profile.Beside.Count > 0)
+            Console.WriteLine($"beside them, the host: {string.Join(", ", profile.Beside.Select(b => FormattableString.Invariant($"{b.Name} {b.Milliseconds:0.000} ms")))}");
         Console.WriteLine($"farthest from the roof: {string.Join("; ", Farthest(profile))}");
     }
 

@@ -26,6 +26,10 @@ sealed class ProfileTable(Profile profile, int shown)
         new("flop/B", r => r.Work.Flops == 0 ? "" : Number(r.Intensity, "0.0"), Wide: true),
     ];
 
+    static readonly Column Kernel = new("kernel", r => r.Kernel, Left: true);
+
+    bool HasKernels => profile.Rows.Any(r => r.Kernel.Length > 0);
+
     Column[] All =>
     [
         .. Columns,
@@ -37,20 +41,30 @@ sealed class ProfileTable(Profile profile, int shown)
 
     public void Write()
     {
-        var kinds = Kinds();
+        var kinds = Grouped(r => (r.Op, r.Direction));
         if (kinds.Length < profile.Rows.Count) Write("by op", [.. All.Where(c => c.Title != "shape")], kinds);
-        Write("by op and shape", All, [.. profile.Rows.Take(shown)]);
+        if (HasKernels)
+            Write("by kernel", [Kernel with { Text = r => r.Kernel.Length > 0 ? r.Kernel : r.Op }, .. All.Where(c => c.Title is not ("op" or "shape" or "direction"))], Grouped(r => r.Kernel));
+        Write("by op and shape", HasKernels ? [Kernel, .. All] : All, [.. profile.Rows.Take(shown)]);
         if (profile.Rows.Skip(shown).ToArray() is { Length: > 0 } rest)
             Console.WriteLine($"… {rest.Length} more rows with {Number(rest.Sum(r => r.Milliseconds), "0.000")} ms ({Percent(rest.Sum(r => r.Share))} %); all are in the CSV, or --top {profile.Rows.Count}");
     }
 
-    /// All shapes of an op in a direction together.
-    ProfileRow[] Kinds() =>
+    /// Together what has the same key, as a row of the first one's op and direction.
+    ProfileRow[] Grouped<K>(Func<ProfileRow, K> key) =>
     [
-        .. profile.Rows.GroupBy(r => (r.Op, r.Direction)).Select(g => new ProfileRow(
-            g.Key.Op, "", g.Key.Direction, g.Sum(r => r.Calls), g.Sum(r => r.Milliseconds), g.Sum(r => r.Least), g.Sum(r => r.Mean),
-            g.Aggregate(default(Cost), (sum, r) => sum + r.Work), g.Sum(r => r.Allocated), g.Sum(r => r.Faults)) { Share = g.Sum(r => r.Share) })
-            .OrderByDescending(r => r.Milliseconds),
+        .. profile.Rows.GroupBy(key).Select(g => g.First() with
+        {
+            Shape = "",
+            Calls = g.Sum(r => r.Calls),
+            Milliseconds = g.Sum(r => r.Milliseconds),
+            Least = g.Sum(r => r.Least),
+            Mean = g.Sum(r => r.Mean),
+            Work = g.Aggregate(default(Cost), (sum, r) => sum + r.Work),
+            Allocated = g.Sum(r => r.Allocated),
+            Faults = g.Sum(r => r.Faults),
+            Share = g.Sum(r => r.Share),
+        }).OrderByDescending(r => r.Milliseconds),
     ];
 
     void Write(string title, Column[] columns, ProfileRow[] rows)

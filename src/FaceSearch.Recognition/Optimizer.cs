@@ -13,6 +13,8 @@ sealed class Optimizer : IDisposable
     readonly TrainSettings settings;
     readonly Tensor[] parameters;
     readonly Tensor[][] state;
+    // What the last update had gradients for.
+    Tensor[] moved = [];
 
     public Optimizer(TrainSettings settings, IEnumerable<Tensor> parameters)
     {
@@ -43,30 +45,40 @@ sealed class Optimizer : IDisposable
         ? new(state[Array.IndexOf(parameters, centres)][0], (float)rate, (float)settings.Momentum, settings.Nesterov, (float)settings.WeightDecay)
         : null;
 
-    /// <summary>Moves every parameter that has a gradient against it and drops the gradients. `step` counts from 0.</summary>
-    public void Update(double rate, int step)
+    /// <summary>What a step needs that is not in the last one. `step` counts from 0.</summary>
+    public StepNumbers Numbers(double rate, int step, Margin margin)
     {
-        double norm = Norm(step), scale = settings.Clip > 0 && norm > settings.Clip ? settings.Clip / norm : 1;
-        for (int i = 0; i < parameters.Length; i++)
+        if (settings.Optimizer == "sgd") return new((float)rate, margin, (ulong)step);
+        var adam = Device.AdamWFactors((float)rate, Beta1, Beta2, (float)settings.WeightDecay, step + 1);
+        return new((float)adam.Step, margin, (ulong)step, (float)adam.Keep, (float)adam.Root);
+    }
+
+    /// <summary>
+    /// Moves every parameter that has a gradient against it and drops the gradients; if one of them is not finite, none
+    /// moves. Rate and step are those of the exchange's numbers.
+    /// </summary>
+    public void Update(StepExchange exchange, double rate, int step)
+    {
+        moved = [.. parameters.Where(p => p.Gradient is not null)];
+        bool goes = exchange.Clip([.. moved.Select(p => p.Gradient!)], settings.Clip);
+        for (int i = 0; i < parameters.Length && goes; i++)
         {
             if (parameters[i].Gradient is not { } g) continue;
             var (p, s) = (parameters[i], state[i]);
-            if (scale < 1) p.Device.Scale(g, (float)scale);
-            if (s.Length == 1) p.Device.Sgd(p, g, s[0], (float)rate, (float)settings.Momentum, settings.Nesterov, (float)settings.WeightDecay);
-            else p.Device.AdamW(p, g, s[0], s[1], (float)rate, Beta1, Beta2, Epsilon, (float)settings.WeightDecay, step + 1);
-            p.DropGradient();
+            if (s.Length == 1) p.Device.Sgd(p, g, s[0], (float)rate, (float)settings.Momentum, settings.Nesterov, (float)settings.WeightDecay, exchange);
+            else p.Device.AdamW(p, g, s[0], s[1], (float)rate, Beta1, Beta2, Epsilon, (float)settings.WeightDecay, step + 1, exchange);
         }
+        DropGradients();
     }
 
-    double Norm(int step)
+    public void DropGradients()
     {
-        Tensor[] owners = [.. parameters.Where(p => p.Gradient is not null)];
-        if (owners.Length == 0) return 0;
-        double[] squares = owners[0].Device.SumsOfSquares([.. owners.Select(p => p.Gradient!)]);
-        int broken = Array.FindIndex(squares, s => !double.IsFinite(s));
-        if (broken >= 0) throw new DivergedException(step, $"the gradient of {owners[broken].Name} {owners[broken].Shape} is not finite");
-        return Math.Sqrt(squares.Sum());
+        foreach (var parameter in parameters) parameter.DropGradient();
     }
+
+    /// <summary>The first parameter whose gradient in the last update was not finite, by the squares of all; null for none.</summary>
+    public string? NotFinite(double[] squares) =>
+        Array.FindIndex(squares, s => !double.IsFinite(s)) is >= 0 and var broken ? $"{moved[broken].Name} {moved[broken].Shape}" : null;
 
     public void Dispose()
     {

@@ -25,8 +25,8 @@ public sealed class Training : IDisposable
     readonly Learner learner;
     readonly Schedule schedule;
     readonly Batches batches;
-    readonly float[] pixels;
-    readonly int[] labels;
+    // The step whose images are on their way; −1 for none.
+    int sent = -1;
 
     Training(Settings settings, FaceSet faces, Device device)
     {
@@ -35,8 +35,6 @@ public sealed class Training : IDisposable
         Faces = faces;
         schedule = new(settings.Train, settings.Head, Plan.Steps);
         batches = new(faces, settings.Data.Size, settings.Train.Batch, settings.Seed, Augmentation.Of(settings.Train));
-        pixels = new float[3L * settings.Train.Batch * settings.Data.Size * settings.Data.Size];
-        labels = new int[settings.Train.Batch];
         learner = new(device, settings, faces.Identities);
     }
 
@@ -85,16 +83,30 @@ public sealed class Training : IDisposable
         for (double told = 0; Step < end;)
         {
             stop.ThrowIfCancellationRequested();
-            // A byte read and a float written for each value.
-            using (Profiler?.Open("batch", new(0, 0, 5L * pixels.Length))) batches.Fill(Step, pixels, labels);
-            Watch(learner.Step(pixels, labels, Step, schedule.Rate(Step), schedule.Margin(Step)).Loss);
+            Send(Step);
+            learner.Start();
+            // While the device is at work.
+            if (Step + 1 < Steps) Send(Step + 1);
+            Watch(learner.Finish().Loss);
             Step++;
             double seconds = clock.Elapsed.TotalSeconds;
             if (progress is null || (seconds < told + 0.5 && Step < end)) continue;
             told = seconds;
             double each = seconds / (Step - start);
-            progress.Report(new(Step, Steps, Loss, schedule.Rate(Step - 1), labels.Length / each, TimeSpan.FromSeconds(each * (Steps - Step))));
+            progress.Report(new(Step, Steps, Loss, schedule.Rate(Step - 1), settings.Train.Batch / each, TimeSpan.FromSeconds(each * (Steps - Step))));
         }
+    }
+
+    /// Images, labels and numbers of a step to the device, unless they are there already.
+    void Send(int step)
+    {
+        if (sent == step) return;
+        var next = learner.Exchange;
+        bool bytes;
+        // A byte read and a float written for each value.
+        using (Profiler?.Open("batch", new(0, 0, 5L * next.Images.Shape.Count))) bytes = batches.Fill(step, next);
+        learner.Send(step, schedule.Rate(step), schedule.Margin(step), bytes);
+        sent = step;
     }
 
     /// <summary>Trains to the end; the checkpoint is written from time to time, at the end, and when stopped.</summary>

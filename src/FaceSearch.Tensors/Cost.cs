@@ -10,6 +10,9 @@ public readonly record struct Cost(long Macs, long Flops, long Bytes)
     public static Cost operator +(Cost a, Cost b) => new(a.Macs + b.Macs, a.Flops + b.Flops, a.Bytes + b.Bytes);
     public static Cost operator *(int n, Cost a) => new(n * a.Macs, n * a.Flops, n * a.Bytes);
 
+    /// <summary>A part of the work.</summary>
+    internal Cost Share(double share) => new((long)(share * Macs), (long)(share * Flops), (long)(share * Bytes));
+
     /// <summary>Work dominated by multiply-accumulates over the given operands.</summary>
     public static Cost OfMacs(long macs, params ReadOnlySpan<Tensor> operands) => new(macs, 2 * macs, Traffic(operands));
 

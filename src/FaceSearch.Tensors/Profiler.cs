@@ -18,6 +18,11 @@ public enum Direction { None, Forward, Backward }
 public readonly record struct ProfileSpan(
     string Name, Direction Direction, Shape? Result, Shape[] Inputs, int Parent, long Start, long End, Cost Cost, long Allocated, long Faults, long Interruptions, long LiveBytes)
 {
+    /// <summary>The one kernel that it is the time of; empty where ops are timed as a whole.</summary>
+    public string Kernel { get; init; } = "";
+    /// <summary>Whether it is work of the host while the device did something else.</summary>
+    public bool IsBeside { get; init; }
+
     public double Seconds => (End - Start) / (double)Stopwatch.Frequency;
 }
 
@@ -25,9 +30,10 @@ public readonly record struct ProfileSpan(
 /// Collects what each op of a <see cref="Tape"/> took, and each named section around ops. Ops run on the calling thread
 /// one after the other: the forward time of an op is that since the mark before it, its backward time that of its
 /// gradient with the freeing of its result. What the profiler itself needs lies between the spans, in the section around
-/// them. Used by one thread, as its device is.
+/// them. Used by one thread, as its device is. Given a device that works beside the host, it tells of kernels instead, by that
+/// device's own clock and without a wait before the end of the outermost section.
 /// </summary>
-public sealed class Profiler
+public sealed partial class Profiler(Device? device = null)
 {
     /// Where the counters stood. At a start the time is read last, at an end first: reading them is nobody's time.
     readonly record struct Reading(long Time, long Allocated, ProcessCounters Process)
@@ -47,6 +53,7 @@ public sealed class Profiler
         public void Dispose() => profiler.Close();
     }
 
+    readonly KernelClock? clock = device?.KernelClock;
     readonly List<ProfileSpan> spans = [];
     readonly Stack<(int Index, Reading Start)> open = new();
     Reading last = Reading.AtStart();
@@ -56,6 +63,11 @@ public sealed class Profiler
     /// <summary>What happens until it is disposed; it may hold ops and other sections.</summary>
     public Section Open(string name, Cost cost = default)
     {
+        if (clock is not null)
+        {
+            if (open.Count == 0) clock.Start();
+            else TellKernelsOfSection();
+        }
         var start = Reading.AtStart();
         spans.Add(new(name, Direction.None, null, [], Parent, start.Time, start.Time, cost, 0, 0, 0, 0));
         open.Push((spans.Count - 1, start));
@@ -64,10 +76,19 @@ public sealed class Profiler
     }
 
     /// What runs until the next end of an op is that op.
-    internal void Begin() => last = Reading.AtStart();
+    internal void Begin()
+    {
+        if (clock is not null) TellKernelsOfSection();
+        last = Reading.AtStart();
+    }
 
     internal void End(string name, Direction direction, Tensor result, Shape[] inputs, Cost cost)
     {
+        if (clock is not null)
+        {
+            TellKernels(name, direction, result.Shape, inputs, cost, result.Device.LiveBytes);
+            return;
+        }
         result.Device.Synchronize();
         Add(Reading.AtEnd(), name, direction, result, inputs, cost);
     }
@@ -75,13 +96,14 @@ public sealed class Profiler
     /// Ends a forward op and returns the shapes of its operands, for its backward span.
     internal Shape[] EndForward(string name, Tensor result, ReadOnlySpan<Tensor?> inputs, Cost cost)
     {
-        result.Device.Synchronize();
+        if (clock is null) result.Device.Synchronize();
         var end = Reading.AtEnd();
         var shapes = new List<Shape>(inputs.Length);
         foreach (var input in inputs)
             if (input is not null) shapes.Add(input.Shape);
         Shape[] operands = [.. shapes];
-        Add(end, name, Direction.Forward, result, operands, cost);
+        if (clock is not null) TellKernels(name, Direction.Forward, result.Shape, operands, cost, result.Device.LiveBytes);
+        else Add(end, name, Direction.Forward, result, operands, cost);
         return operands;
     }
 
@@ -94,6 +116,11 @@ public sealed class Profiler
 
     void Close()
     {
+        if (clock is not null)
+        {
+            TellKernelsOfSection(spans[open.Peek().Index].Cost);
+            if (open.Count == 1) ReadKernels(open.Peek().Index);
+        }
         var end = Reading.AtEnd();
         var (index, start) = open.Pop();
         spans[index] = spans[index] with

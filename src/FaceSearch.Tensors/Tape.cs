@@ -28,6 +28,14 @@ public sealed class Tape(Device device, bool record = true) : IDisposable
         return tensor;
     }
 
+    /// <summary>An input of the computation that is on the device already and outlives the tape; it needs no gradient.</summary>
+    public Tensor Input(Tensor lasting)
+    {
+        var tensor = lasting.Share(this);
+        owned.Add(tensor);
+        return tensor;
+    }
+
     /// <summary>A tensor that ops which can will compute as they load it, and others when they need it.</summary>
     internal Tensor Defer(Normalised deferred)
     {
@@ -70,15 +78,21 @@ public sealed class Tape(Device device, bool record = true) : IDisposable
     public void Backward(Tensor loss)
     {
         if (loss.Shape.Count != 1) throw new ShapeException($"Backward: the loss must have one element but its shape is {loss.Shape}");
-        Seed(loss, [1f]);
+        Seed(loss, dy => device.Fill(dy, 1));
     }
 
     /// <summary>Backward from any result with its gradient given (logical row-major), for tests and partial graphs.</summary>
     public void Seed(Tensor y, ReadOnlySpan<float> gradient)
     {
+        var values = gradient.ToArray();
+        Seed(y, dy => device.Write(dy, values));
+    }
+
+    void Seed(Tensor y, Action<Tensor> write)
+    {
         Profiler?.Begin();
         var dy = y.Like();
-        device.Write(dy, gradient);
+        write(dy);
         Profiler?.End("seed", Direction.None, y, [], Cost.OfPass(0, y, y));
         Seed(y, dy);
     }

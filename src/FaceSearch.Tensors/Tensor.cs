@@ -13,9 +13,9 @@ public sealed class Tensor : IDisposable
         if (deferred is null) memory = device.Rent(shape);
     }
 
-    Tensor(Tensor owner)
+    Tensor(Tensor owner, Tape? tape)
     {
-        (Device, Shape, memory) = (owner.Device, owner.Shape, owner.Memory);
+        (Device, Shape, Tape, memory) = (owner.Device, owner.Shape, tape, owner.Memory);
         memory.Owners++;
     }
 
@@ -50,7 +50,7 @@ public sealed class Tensor : IDisposable
     internal Tensor Like(Shape? shape = null) => Tape is null ? Device.New(shape ?? Shape) : Tape.New(shape ?? Shape);
 
     /// <summary>A second owner of the same memory, which lives as long as either.</summary>
-    internal Tensor Share() => new(this);
+    internal Tensor Share(Tape? tape = null) => new(this, tape);
 
     /// <summary>This tensor, now in memory whatever it was before. Called by the thread that runs the op, before its tiles.</summary>
     internal Tensor Settled()

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using FaceSearch.Tensors;
 
 namespace FaceSearch.Recognition.Data;
@@ -9,7 +10,9 @@ namespace FaceSearch.Recognition.Data;
 /// </summary>
 public sealed class Batches(FaceSet faces, int size, int batch, int seed, Augmentation augmentation)
 {
-    static readonly float[] Scaled = [.. Enumerable.Range(0, 256).Select(v => (v - 127.5f) / 127.5f)];
+    /// <summary>What a byte of a photograph is to a network.</summary>
+    public static readonly float[] ByteValues = [.. Enumerable.Range(0, 256).Select(v => (v - 127.5f) / 127.5f)];
+
     (long Epoch, int[] Order) epoch = (-1, []);
 
     public int Batch => batch;
@@ -17,21 +20,62 @@ public sealed class Batches(FaceSet faces, int size, int batch, int seed, Augmen
     /// <summary>Steps in which every image has been seen once, rounded up.</summary>
     public int StepsPerEpoch => (faces.Count + batch - 1) / batch;
 
+    int Length => 3 * size * size;
+
     /// <summary>Fills [batch, 3, size, size] values and [batch] labels of step 0, 1, …</summary>
     public void Fill(long step, Span<float> images, Span<int> labels)
     {
-        int length = 3 * size * size;
         for (int i = 0; i < batch; i++)
         {
-            long position = step * batch + i;
-            int row = Row(position);
-            var (left, top, mirror) = augmentation.Window(seed, position, faces.Side - size);
-            var image = images.Slice(i * length, length);
-            if (augmentation.Warp == 0) Window(faces.Images[row], faces.Side, left, top, size, mirror, image);
-            else Warped(faces.Images[row], faces.Side, left, top, size, mirror, augmentation.Warped(seed, position), image);
-            augmentation.Light(seed, position, image);
-            augmentation.Hide(seed, position, size, image);
+            int row = Row(step * batch + i);
             labels[i] = faces.Labels[row];
+            Image(row, step * batch + i, images.Slice(i * Length, Length));
+        }
+    }
+
+    /// <summary>
+    /// The same into what a device gets next; true: as the photographs' bytes, which a device beside the host makes values of
+    /// itself, where they are only moved. For such a device all cores are at work on it.
+    /// </summary>
+    public bool Fill(long step, StepExchange to)
+    {
+        if (!to.IsBeside)
+        {
+            Fill(step, to.Next.Span, to.NextLabels);
+            return false;
+        }
+        bool bytes = augmentation is { Warp: 0, Jitter: 0, Erase: 0 };
+        int[] rows = [.. Enumerable.Range(0, batch).Select(i => Row(step * batch + i))];
+        Parallel.For(0, batch, i =>
+        {
+            to.NextLabels[i] = faces.Labels[rows[i]];
+            var next = to.Next.Span;
+            if (bytes) Bytes(rows[i], step * batch + i, MemoryMarshal.AsBytes(next).Slice(i * Length, Length));
+            else Image(rows[i], step * batch + i, next.Slice(i * Length, Length));
+        });
+        return bytes;
+    }
+
+    void Image(int row, long position, Span<float> image)
+    {
+        var (left, top, mirror) = augmentation.Window(seed, position, faces.Side - size);
+        if (augmentation.Warp == 0) Window(faces.Images[row], faces.Side, left, top, size, mirror, image);
+        else Warped(faces.Images[row], faces.Side, left, top, size, mirror, augmentation.Warped(seed, position), image);
+        augmentation.Light(seed, position, image);
+        augmentation.Hide(seed, position, size, image);
+    }
+
+    /// [size, size, 3]
+    void Bytes(int row, long position, Span<byte> image)
+    {
+        var (left, top, mirror) = augmentation.Window(seed, position, faces.Side - size);
+        for (int y = 0; y < size; y++)
+        {
+            var line = faces.Images[row].AsSpan(((top + y) * faces.Side + left) * 3, size * 3);
+            var to = image.Slice(y * size * 3, size * 3);
+            if (!mirror) line.CopyTo(to);
+            else
+                for (int x = 0; x < size; x++) line.Slice(3 * (size - 1 - x), 3).CopyTo(to[(3 * x)..]);
         }
     }
 
@@ -52,7 +96,7 @@ public sealed class Batches(FaceSet faces, int size, int batch, int seed, Augmen
 
     static void Window(byte[] image, int side, int left, int top, int size, bool mirror, Span<float> to)
     {
-        var scaled = Scaled;
+        var scaled = ByteValues;
         int plane = size * size;
         for (int y = 0; y < size; y++)
         {

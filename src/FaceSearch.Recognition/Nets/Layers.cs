@@ -3,7 +3,7 @@ using FaceSearch.Tensors;
 namespace FaceSearch.Recognition.Nets;
 
 /// <summary>How a network is run: batch statistics and dropout in training; the draws depend on seed and step.</summary>
-public readonly record struct Pass(bool Training, ulong Seed = 0, ulong Step = 0)
+public readonly record struct Pass(bool Training, ulong Seed = 0, ulong Step = 0, StepExchange? Exchange = null)
 {
     public static Pass Inference => default;
 }
@@ -71,7 +71,7 @@ public sealed class Flatten : Module
 
 public sealed class Dropout(double rate) : Module
 {
-    public override Tensor Forward(Tensor x, Pass pass) => pass.Training && rate > 0 ? x.Dropout((float)rate, pass.Seed, pass.Step) : x;
+    public override Tensor Forward(Tensor x, Pass pass) => pass.Training && rate > 0 ? x.Dropout((float)rate, pass.Seed, pass.Step, pass.Exchange) : x;
 }
 
 /// <summary>Channels weighted by what the whole map shows: x · σ(W₂ relu(W₁ mean(x))) (Hu et al. 2018), reduction 16, at least 8 wide.</summary>

@@ -40,7 +40,15 @@ public abstract partial class Device : IDisposable
         return tensor;
     }
 
-    private protected virtual void Clear(Tensor tensor) => Write(tensor, new float[tensor.Shape.Count]);
+    private protected virtual void Clear(Tensor tensor) => Fill(tensor, 0);
+
+    /// <summary>Every element gets the value.</summary>
+    internal virtual void Fill(Tensor tensor, float value)
+    {
+        var values = new float[tensor.Shape.Count];
+        values.AsSpan().Fill(value);
+        Write(tensor, values);
+    }
 
     /// <summary>Copies logical row-major values (NCHW for maps) in; the count must match.</summary>
     public abstract void Write(Tensor to, ReadOnlySpan<float> values);
@@ -66,6 +74,9 @@ public abstract partial class Device : IDisposable
         LiveBytes -= memory.Bytes;
         Free(memory);
     }
+
+    /// <summary>What tells when kernels ran; null where they run as they are called.</summary>
+    internal virtual KernelClock? KernelClock => null;
 
     /// <summary>Waits until everything asked for so far is done, where ops run beside the calling thread.</summary>
     public virtual void Synchronize() { }

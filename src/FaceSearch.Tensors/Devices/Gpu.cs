@@ -1,6 +1,6 @@
-using System.Runtime.InteropServices;
 using ILGPU;
 using ILGPU.Runtime;
+using ILGPU.Runtime.Cuda;
 using View = ILGPU.ArrayView<float>;
 
 namespace FaceSearch.Tensors;
@@ -16,6 +16,7 @@ public sealed partial class Gpu : Device
     readonly AcceleratorStream stream;
     readonly GpuPool pool;
     readonly GpuUploads uploads;
+    KernelClock? clock;
 
     internal Gpu(GpuAccelerator accelerator)
     {
@@ -29,12 +30,43 @@ public sealed partial class Gpu : Device
     public override string Name => accelerator.Name;
     /// <summary>Fills new memory with NaN, so that tests find what reads before it writes.</summary>
     internal bool Poison { get; init; }
+    /// <summary>What notes the times of launches, while somebody wants to know.</summary>
+    internal KernelClock? Clock { get; set; }
+    internal override KernelClock KernelClock => clock ??= stream is CudaStream cuda ? new EventClock(this, cuda) : new WaitingClock(this);
+    /// <summary>Whether its kernels run on the CPU.</summary>
+    public bool IsSimulated => !accelerator.IsCuda;
+
+    /// <summary>Allocations of the driver.</summary>
+    internal int Slabs => pool.Slabs;
 
     /// The floats of a tensor as they lie, padding included.
     internal static View Of(Tensor t) => ((GpuPool.Block)t.Memory).Floats.SubView(0, GpuLayout.Floats(t.Shape));
 
-    void Launch<K>(K kernel, int x, int y = 1, int z = 1) where K : struct, IKernel =>
-        accelerator.Launch(stream, new(new Index3D(x, y, z), new Index3D(Threads, 1, 1)), kernel);
+    void Launch<K>(K kernel, int x, int y = 1, int z = 1) where K : struct, IKernel
+    {
+        var config = new KernelConfig(new Index3D(x, y, z), new Index3D(Threads, 1, 1));
+        if (IsWatched) Watch(config, kernel);
+        else accelerator.Launch(stream, config, kernel);
+    }
+
+    void Watch<K>(KernelConfig config, K kernel) where K : struct, IKernel =>
+        Put(Tensors.KernelClock.NameOf(typeof(K)), () => accelerator.Launch(stream, config, kernel));
+
+    /// Whether launches must go through <see cref="Put"/>.
+    bool IsWatched => recorder is not null || Clock is not null;
+
+    /// Puts a kernel on the stream: taken down while a step is recorded, timed while somebody wants to know.
+    void Put(string kernel, Action launch)
+    {
+        if (recorder is not null)
+        {
+            recorder.Add(launch);
+            return;
+        }
+        Clock?.Before();
+        launch();
+        Clock?.After(kernel);
+    }
 
     private protected override Memory Allocate(Shape shape)
     {
@@ -45,8 +77,12 @@ public sealed partial class Gpu : Device
 
     private protected override void Free(Memory memory) => pool.Return((GpuPool.Block)memory);
 
-    private protected override void Clear(Tensor tensor) =>
-        Pass(new FillPoint(Of(tensor), 0), GpuLayout.Floats(tensor.Shape));
+    internal override void Fill(Tensor tensor, float value)
+    {
+        // Padding lanes are zero whatever the value.
+        if (value != 0 && tensor.Shape.IsMap) base.Fill(tensor, value);
+        else Pass(new FillPoint(Of(tensor), value), GpuLayout.Floats(tensor.Shape));
+    }
 
     public override void Write(Tensor to, ReadOnlySpan<float> values)
     {
@@ -76,6 +112,7 @@ public sealed partial class Gpu : Device
 
     void Upload(View to, ReadOnlySpan<float> values)
     {
+        NotWhileRecording("values of the host are copied");
         // OpenCL knows no page-locked memory: there the copy is waited for.
         if (accelerator.IsCuda) uploads.Copy(stream, to, values);
         else to.CopyFromCPU(stream, values);
@@ -84,6 +121,7 @@ public sealed partial class Gpu : Device
     /// Waits for everything before it.
     void Download<T>(ArrayView<T> from, Span<T> values) where T : unmanaged
     {
+        NotWhileRecording("the host waits for values");
         from.CopyToCPU(stream, values);
         uploads.Arrived();
     }
@@ -96,18 +134,9 @@ public sealed partial class Gpu : Device
         return floats;
     }
 
-    /// Whole numbers of the host, in memory of a tensor.
-    Tensor Upload(ReadOnlySpan<int> values)
-    {
-        var tensor = New(Shape.Of(values.Length));
-        Upload(Of(tensor), MemoryMarshal.Cast<int, float>(values));
-        return tensor;
-    }
-
-    static ArrayView<int> Integers(Tensor t) => Of(t).Cast<int>();
-
     public override void Synchronize()
     {
+        NotWhileRecording("the host waits");
         stream.Synchronize();
         uploads.Arrived();
     }
@@ -115,6 +144,7 @@ public sealed partial class Gpu : Device
     public override void Dispose()
     {
         Synchronize();
+        clock?.Dispose();
         uploads.Dispose();
         pool.Dispose();
         stream.Dispose();

@@ -1,4 +1,3 @@
-using ILGPU.Runtime;
 using View = ILGPU.ArrayView<float>;
 
 namespace FaceSearch.Tensors;
@@ -11,7 +10,7 @@ public sealed partial class Gpu
         else Pass(new AddCell(Load(a), Load(b), Of(y), new(y.Shape)), new GpuRows(y.Shape));
     }
 
-    internal override void Copy(Tensor x, Tensor y) => Of(x).CopyTo(stream, Of(y));
+    internal override void Copy(Tensor x, Tensor y) => Pass(new CopyPoint(Of(x), Of(y)), GpuLayout.Floats(y.Shape));
 }
 
 readonly struct AddPoint(View a, View b, View y) : IPoint

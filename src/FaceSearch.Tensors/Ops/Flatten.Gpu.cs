@@ -11,10 +11,12 @@ public sealed partial class Gpu
         TransposeImages(new(Of(map), Of(matrix), rows.Area, rows.Columns, rows.Pitch, rows.Columns, rows.Area), rows.Area, rows.Columns, map.Shape.Images);
     }
 
-    internal override void Unflatten(Tensor matrix, Tensor map)
+    internal override void Unflatten(Tensor matrix, Tensor map) => Unflatten(Of(matrix), map);
+
+    void Unflatten(View matrix, Tensor map)
     {
         var rows = new GpuRows(map.Shape);
-        TransposeImages(new(Of(matrix), Of(map), rows.Columns, rows.Area, rows.Area, rows.Area, rows.Pitch), rows.Pitch, rows.Area, map.Shape.Images);
+        TransposeImages(new(matrix, Of(map), rows.Columns, rows.Area, rows.Area, rows.Area, rows.Pitch), rows.Pitch, rows.Area, map.Shape.Images);
     }
 
     /// Tiles over rows × columns of the source, and over what of the target has no source.

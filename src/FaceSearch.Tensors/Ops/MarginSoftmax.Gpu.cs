@@ -25,11 +25,14 @@ public sealed partial class Gpu
     {
         int batch = unit.Shape.Rows, dimension = unit.Shape.Cols, classes = centres.Shape.Rows;
         int tiles = Tiles(classes), ranges = Math.Min(ClassRanges, tiles), tilesPerRange = (tiles + ranges - 1) / ranges;
-        using Tensor own = Upload(labels), inverses = New(Shape.Of(classes)), sums = New(Shape.Of(ranges, 2, batch));
+        // The other factors are read in memory.
+        RecordedWhile(n => n.Margin with { M1 = margin.M1, M2 = margin.M2, M3 = margin.M3 } == margin);
+        using Tensor numbers = NumbersOf(rows.Exchange, new() { Margin = margin }, labels), inverses = New(Shape.Of(classes)), sums = New(Shape.Of(ranges, 2, batch));
+        var own = GpuNumbers.LabelsOf(Of(numbers), batch);
         Launch(new InverseLengths(Of(centres), Of(inverses), classes, dimension), (classes + InverseLengths.Rows - 1) / InverseLengths.Rows);
-        Launch(new LogSums(MatrixOperand.Rows(Of(unit), batch, dimension), MatrixOperand.Rows(Of(centres), classes, dimension), Of(inverses), Integers(own),
+        Launch(new LogSums(MatrixOperand.Rows(Of(unit), batch, dimension), MatrixOperand.Rows(Of(centres), classes, dimension), Of(inverses), own,
             Of(rows.Cosines), Of(sums), margin.FalseScale, batch, classes, dimension, tilesPerRange), Tiles(batch), ranges);
-        Launch(new JoinLosses(Integers(own), new(margin), Of(rows.Cosines), Of(sums), Of(rows.FalseLogSums), Of(loss), batch, ranges, 1f / Counted(labels)), 1);
+        Launch(new JoinLosses(own, new(margin, Of(numbers)), Of(rows.Cosines), Of(sums), Of(rows.FalseLogSums), Of(loss), batch, ranges), 1);
     }
 
     internal override void MarginSoftmaxBackward(Tensor unit, Tensor centres, int[] labels, Margin margin, MarginRows rows, Tensor dLoss, Tensor? dUnit, Tensor? dCentres, CentreUpdate? update)
@@ -37,23 +40,24 @@ public sealed partial class Gpu
         int batch = unit.Shape.Rows, dimension = unit.Shape.Cols, classes = centres.Shape.Rows, rowTiles = Tiles(batch);
         // Whole tiles of classes, as many as the memory for their gradients holds.
         int most = Math.Min(classes, Math.Max(1, GradientFloats / batch / ProductTile.Side) * ProductTile.Side);
-        using Tensor own = Upload(labels), inverses = New(Shape.Of(classes)), prepared = New(Shape.Of(3, batch));
+        using Tensor numbers = NumbersOf(rows.Exchange, new() { Margin = margin, Rate = update?.Rate ?? 0 }, labels), inverses = New(Shape.Of(classes)), prepared = New(Shape.Of(3, batch));
         using Tensor gradients = New(Shape.Of(most, batch)), along = New(Shape.Of(rowTiles, most));
+        var own = GpuNumbers.LabelsOf(Of(numbers), batch);
         Launch(new InverseLengths(Of(centres), Of(inverses), classes, dimension), (classes + InverseLengths.Rows - 1) / InverseLengths.Rows);
-        Pass(new PrepareRows(Integers(own), new(margin), Of(rows.Cosines), Of(rows.FalseLogSums), Of(dLoss), Of(prepared), batch, 1f / Counted(labels)), batch);
+        Pass(new PrepareRows(own, new(margin, Of(numbers)), Of(rows.Cosines), Of(rows.FalseLogSums), Of(dLoss), Of(prepared), batch), batch);
         for (int first = 0; first < classes; first += most)
         {
             int count = Math.Min(most, classes - first);
             var some = Of(centres).SubView((long)first * dimension, (long)count * dimension);
             var inverse = Of(inverses).SubView(first, count);
-            Launch(new CosineGradients(MatrixOperand.Rows(some, count, dimension), MatrixOperand.Rows(Of(unit), batch, dimension), inverse, Integers(own), Of(prepared), Of(rows.Cosines),
+            Launch(new CosineGradients(MatrixOperand.Rows(some, count, dimension), MatrixOperand.Rows(Of(unit), batch, dimension), inverse, own, Of(prepared), Of(rows.Cosines),
                 Of(gradients), Of(along), margin.FalseScale, first, count, most, batch, dimension), Tiles(count), rowTiles);
             // Before the centres move.
             if (dUnit is not null)
                 Multiply(MatrixOperand.Columns(Of(gradients), batch), MatrixOperand.Columns(some, dimension), new MatrixResult(Of(dUnit), dimension, first > 0 ? 1 : 0), batch, dimension, count);
             if (dCentres is null && update is null) continue;
             Pass(new SumAlong(Of(along), inverse, rowTiles, most), count);
-            var target = new CentreResult(some, Of(along), Slice(dCentres ?? centres), Slice(update?.Velocity ?? centres), dimension, update is null ? default : new(update.Rule, update.Velocity is not null), update is null ? 0 : 1);
+            var target = new CentreResult(some, Of(along), Slice(dCentres ?? centres), Slice(update?.Velocity ?? centres), Of(numbers), dimension, update is null ? default : new(update.Rule, update.Velocity is not null), update is null ? 0 : 1);
             Multiply(MatrixOperand.Rows(Of(gradients), count, batch), MatrixOperand.Columns(Of(unit), dimension), target, count, dimension, batch);
 
             View Slice(Tensor t) => Of(t).SubView((long)first * dimension, (long)count * dimension);
@@ -61,18 +65,19 @@ public sealed partial class Gpu
     }
 
     static int Tiles(int lines) => (lines + ProductTile.Side - 1) / ProductTile.Side;
-
-    static int Counted(int[] labels) => Math.Max(1, labels.Count(label => label >= 0));
 }
 
-/// <summary>A <see cref="Margin"/> as kernels take it: a truth value has no agreed size there.</summary>
-readonly struct MarginFactors(Margin margin)
+/// <summary>A <see cref="Margin"/> as kernels take it: what changes from step to step is read in memory, and a truth value has no agreed size.</summary>
+readonly struct MarginFactors(Margin margin, View numbers)
 {
-    readonly float trueScale = margin.TrueScale, falseScale = margin.FalseScale, m1 = margin.M1, m2 = margin.M2, m3 = margin.M3;
-    readonly int straightThrough = margin.StraightThrough ? 1 : 0;
+    readonly View numbers = numbers;
+    readonly float trueScale = margin.TrueScale, falseScale = margin.FalseScale;
+    readonly long straightThrough = margin.StraightThrough ? 1 : 0;
 
     public float FalseScale => falseScale;
-    public Margin Margin => new(trueScale, falseScale, m1, m2, m3, straightThrough != 0);
+    public Margin Margin => new(trueScale, falseScale, numbers[GpuNumbers.M1], numbers[GpuNumbers.M2], numbers[GpuNumbers.M3], straightThrough != 0);
+    /// Of each row that counts in the mean over the batch.
+    public float ShareOf(int batch) => GpuNumbers.ShareOf(numbers, batch);
 }
 
 /// <summary>1/‖w‖ of each centre, 0 for a centre of zeros, NaN where one has no finite length. A warp's worth of threads a centre.</summary>
@@ -106,7 +111,7 @@ readonly struct InverseLengths(View centres, View inverses, int classes, int dim
 }
 
 /// <summary>Joins the ranges' log-sums of each row in their order, and the rows' losses in a fixed one. One group.</summary>
-readonly struct JoinLosses(ArrayView<int> labels, MarginFactors margin, View cosines, View sums, View falseLogSums, View loss, int batch, int ranges, float share) : IKernel
+readonly struct JoinLosses(ArrayView<int> labels, MarginFactors margin, View cosines, View sums, View falseLogSums, View loss, int batch, int ranges) : IKernel
 {
     public void Run()
     {
@@ -128,19 +133,19 @@ readonly struct JoinLosses(ArrayView<int> labels, MarginFactors margin, View cos
             total += Margin.CrossEntropy<GpuAngles>(margin.Margin.True<GpuAngles>(cosines[row]).Logit, (float)logSum).Loss;
         }
         total = GroupSum.Of(total);
-        if (Group.IdxX == 0) loss[0] = (float)(total * share);
+        if (Group.IdxX == 0) loss[0] = (float)(total * margin.ShareOf(batch));
     }
 }
 
 /// <summary>Of each row [3, batch]: the log-sum-exp of all its logits, the weight of its probabilities, and ∂L/∂cos of its own class. Zeros for a row that is ignored.</summary>
-readonly struct PrepareRows(ArrayView<int> labels, MarginFactors margin, View cosines, View falseLogSums, View dLoss, View prepared, int batch, float share) : IPoint
+readonly struct PrepareRows(ArrayView<int> labels, MarginFactors margin, View cosines, View falseLogSums, View dLoss, View prepared, long batch) : IPoint
 {
     public void At(long row)
     {
         float logSum = 0, weight = 0, own = 0;
         if (labels[row] >= 0)
         {
-            float part = dLoss[0] * share;
+            float part = dLoss[0] * margin.ShareOf((int)batch);
             var (logit, slope) = margin.Margin.True<GpuAngles>(cosines[row]);
             var (loss, miss) = Margin.CrossEntropy<GpuAngles>(logit, falseLogSums[row]);
             logSum = (float)(logit + loss);
@@ -149,7 +154,7 @@ readonly struct PrepareRows(ArrayView<int> labels, MarginFactors margin, View co
         }
         prepared[row] = logSum;
         prepared[batch + row] = weight;
-        prepared[2L * batch + row] = own;
+        prepared[2 * batch + row] = own;
     }
 }
 
@@ -165,13 +170,13 @@ readonly struct SumAlong(View along, View inverses, int rowTiles, int stride) : 
 }
 
 /// <summary>Where the gradients of the centres go: to memory, or into a step of SGD. A centre's gradient is product + pull·w.</summary>
-readonly struct CentreResult(View centres, View pull, View gradients, View velocity, int dimension, SgdFactors factors, int updates) : IResult
+readonly struct CentreResult(View centres, View pull, View gradients, View velocity, View numbers, int dimension, SgdFactors factors, int updates) : IResult
 {
     public void Put(int row, int column, int part, float value)
     {
         long i = (long)row * dimension + column;
         float gradient = GpuMath.MultiplyAdd(pull[row], centres[i], value);
-        if (updates != 0) factors.Step(centres, velocity, i, gradient);
+        if (updates != 0) factors.Step(centres, velocity, i, gradient, numbers[GpuNumbers.Rate]);
         else gradients[i] = gradient;
     }
 }

@@ -11,7 +11,7 @@ public sealed record CentreUpdate(Tensor? Velocity, float Rate, float Momentum, 
 
 /// What the forward pass keeps of each row: the cosine to its own class [B] and the log-sum-exp of the other classes' logits [B];
 /// and of the first classes the cosines to all rows in 16 bits, or null.
-readonly record struct MarginRows(Tensor Cosines, Tensor FalseLogSums, Tensor? Kept)
+readonly record struct MarginRows(Tensor Cosines, Tensor FalseLogSums, Tensor? Kept, StepExchange? Exchange = null)
 {
     /// The kept cosines where they contain this tile of classes.
     public Tensor? KeptOf(MarginTiling tiling, int tile) => tile < tiling.KeptTiles ? Kept : null;
@@ -45,9 +45,10 @@ public static partial class Ops
     /// precision of floats. Half floats would be too coarse for a scale of 64: a cosine near 1 has 11 bits there, near 0
     /// more than it needs.
     ///
-    /// With <paramref name="update"/> the backward pass moves the centres instead of leaving their gradient.
+    /// With <paramref name="update"/> the backward pass moves the centres instead of leaving their gradient. With an exchange a GPU takes
+    /// labels, margins and the update's rate from there, where they must be the same; the two scales are those given here.
     /// </summary>
-    public static Tensor MarginSoftmax(this Tensor embeddings, Tensor centres, int[] labels, Margin margin, bool recompute = false, CentreUpdate? update = null)
+    public static Tensor MarginSoftmax(this Tensor embeddings, Tensor centres, int[] labels, Margin margin, bool recompute = false, CentreUpdate? update = null, StepExchange? exchange = null)
     {
         Check.Rank(embeddings, 2);
         Check.Shape(centres, Shape.Of(centres.Shape.Rows, embeddings.Shape.Cols));
@@ -62,7 +63,7 @@ public static partial class Ops
         bool backward = unit.Tape is { Records: true } && (unit.NeedsGradient || centres.NeedsGradient);
         Tensor loss = unit.Like(Shape.Of(1));
         var kept = backward && !recompute && device.Keeps(tiling) ? unit.Like(tiling.Kept) : null;
-        var rows = new MarginRows(unit.Like(Shape.Of(tiling.Batch)), unit.Like(Shape.Of(tiling.Batch)), kept);
+        var rows = new MarginRows(unit.Like(Shape.Of(tiling.Batch)), unit.Like(Shape.Of(tiling.Batch)), kept, exchange);
         device.MarginSoftmax(unit, centres, labels, margin, rows, loss);
         long macs = (long)tiling.Batch * tiling.Classes * tiling.Dimension;
         int again = recompute ? tiling.Classes : tiling.Classes - tiling.Kept.Rows;

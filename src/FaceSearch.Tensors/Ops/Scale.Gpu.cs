@@ -17,8 +17,18 @@ public sealed partial class Gpu
     public override double[] SumsOfSquares(IReadOnlyList<Tensor> tensors)
     {
         if (tensors.Count == 0) return [];
-        // Doubles, each in the place of two floats; zeros where a tensor is too small for all groups.
-        using Tensor partials = New(Shape.Of(tensors.Count, 2 * SquareGroups)), sums = New(Shape.Of(tensors.Count, 2));
+        // Doubles, each in the place of two floats.
+        using var sums = New(Shape.Of(tensors.Count, 2));
+        SumSquares(tensors, Of(sums).Cast<double>());
+        var values = new double[tensors.Count];
+        Download(Of(sums).Cast<double>(), values);
+        return values;
+    }
+
+    void SumSquares(IReadOnlyList<Tensor> tensors, ArrayView<double> sums)
+    {
+        // Zeros where a tensor is too small for all groups.
+        using var partials = New(Shape.Of(tensors.Count, 2 * SquareGroups));
         Clear(partials);
         for (int i = 0; i < tensors.Count; i++)
         {
@@ -26,10 +36,7 @@ public sealed partial class Gpu
             int groups = (int)Math.Clamp(count / Threads, 1, SquareGroups);
             Launch(new SquareParts(Of(tensors[i]), count, Of(partials).SubView(2L * SquareGroups * i, 2 * SquareGroups).Cast<double>()), groups);
         }
-        Launch(new JoinSquares(Of(partials).Cast<double>(), Of(sums).Cast<double>()), tensors.Count);
-        var values = new double[tensors.Count];
-        Download(Of(sums).Cast<double>(), values);
-        return values;
+        Launch(new JoinSquares(Of(partials).Cast<double>(), sums), tensors.Count);
     }
 }
 

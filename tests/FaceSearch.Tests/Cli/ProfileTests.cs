@@ -114,7 +114,8 @@ public sealed class ProfileTests : IDisposable
     {
         using var trace = JsonDocument.Parse(File.ReadAllText(program.In(path)));
         var events = trace.RootElement.GetProperty("traceEvents").EnumerateArray().ToArray();
-        var spans = events.Where(e => e.GetProperty("ph").GetString() == "X")
+        // On a GPU the host's own work is beside.
+        var spans = events.Where(e => e.GetProperty("ph").GetString() == "X" && e.GetProperty("tid").GetInt32() == 1)
             .Select(e => (Name: e.GetProperty("name").GetString(), Start: e.GetProperty("ts").GetDouble(), End: e.GetProperty("ts").GetDouble() + e.GetProperty("dur").GetDouble())).ToArray();
         const double rounding = 2e-3;
         var open = new Stack<double>();
@@ -148,6 +149,31 @@ public sealed class ProfileTests : IDisposable
         Assert.DoesNotContain(words, w => w.Contains("NaN", StringComparison.Ordinal));
         foreach (var number in (string[])["x", "y", "cx", "cy", "r"])
             Assert.All(svg.Descendants().Attributes(number), a => Assert.True(double.TryParse(a.Value, out double value) && double.IsFinite(value), $"{a}"));
+    }
+
+    /// Rows are kernels, by name; together they are the ops, with the ops' work.
+    [Fact]
+    public void OnAGpuKernelsAreProfiled()
+    {
+        Assert.SkipWhen(TestDevice.WhyNoSimulatedGpu is not null, TestDevice.WhyNoSimulatedGpu ?? "");
+        string[] train = ["profile", "train", "--identities", "40", .. Facesearch.Tiny, "--steps", "2", .. Roofs];
+        var end = program.Run([.. train, "--device", "simulated", "--name", "gpu"]).Ended(0);
+        Assert.Contains("by kernel:", end.Out);
+        Assert.Contains("beside them, the host: batch ", end.Out);
+        program.Run([.. train, "--device", "cpu", "--name", "cpu"]).Ended(0);
+        string[][] gpu = Table("gpu"), cpu = Table("cpu");
+        Assert.All(gpu[..^1], row => Assert.NotEqual("", row[17]));
+        foreach (var kernel in (string[])["BytesCell", "Product<PixelOperand PackedOperand MapResult>", "LogSums", "CosineGradients", "SgdPoint", "ClipFactor"]) Assert.Contains(gpu, row => row[17] == kernel);
+        foreach (var row in gpu)
+            foreach (var figure in row[3..14]) Assert.True(double.IsFinite(Figure(figure)) && Figure(figure) >= 0, string.Join(',', row));
+        // The head's gradients recompute the cosines on a GPU; otherwise the same work.
+        foreach (var op in (string[])["conv2d 3×3", "sgd"]) Assert.Equal(Work(cpu, op), Work(gpu, op), 1e-4);
+        IsTrace("runs/profile/gpu/trace.json", steps: 2);
+        IsRoofline("runs/profile/gpu/roofline.svg");
+
+        string[][] Table(string name) => [.. File.ReadLines(program.In($"runs/profile/{name}/profile.csv")).Skip(1).Select(l => l.Split(','))];
+        static double Figure(string text) => double.Parse(text, System.Globalization.CultureInfo.InvariantCulture);
+        static double Work(string[][] table, string op) => table.Where(row => row[0] == op).Sum(row => Figure(row[8]));
     }
 
     [Fact]

@@ -54,25 +54,99 @@ public sealed class FakeCudaTests : IDisposable
         program.Run("profile", "op", "add", "--shape", "64x64x64x64", "--device", "cuda", "--peak", "1", "--bandwidth", "1").Refused("Fake Hopper has no", "MiB left", "Train.Batch");
     }
 
-    [Fact]
-    public void AWarmStepStaysOnTheGpu()
+    // Not what embedding takes at once (16): the images of a step are the only copy of their size.
+    const int Batch = 13, Header = 64, FaceBytes = 4 * Header + Batch * 3 * 16 * 16;
+
+    /// <summary>What the driver was asked in each step of a training: from the kernels that take the images to the next ones.</summary>
+    string[][] TrainingSteps()
     {
-        // Not what embedding takes at once (16): the batch is the only copy of its size.
-        const int batch = 13, faceBytes = batch * 3 * 16 * 16 * 4;
-        program.Run(["train", "--device", "cuda", .. Facesearch.Tiny, "--set", $"Train.Batch={batch}"]).Ended(0);
+        program.Run(["train", "--device", "cuda", .. Facesearch.Tiny, "--set", $"Train.Batch={Batch}"]).Ended(0);
         string[] lines = File.ReadAllLines(log);
-        int[] starts = [.. Enumerable.Range(0, lines.Length).Where(i => lines[i] == $"copy {faceBytes}")];
+        // On the stream of the images no kernel runs.
+        string road = lines.Where(l => l.StartsWith($"copy {FaceBytes} ", StringComparison.Ordinal)).Select(l => l.Split(' ')[2]).Distinct().Single();
+        Assert.DoesNotContain(lines, l => l.StartsWith("launch", StringComparison.Ordinal) && l.Contains($" {road} "));
+        int[] starts = [.. Enumerable.Range(0, lines.Length).Where(i => Regex.IsMatch(lines[i], @"^stream=\d+ after \d+$"))];
         Assert.InRange(starts.Length, 4, 10_000);
-        for (int step = 1; step + 1 < starts.Length; step++)
+        return [.. starts.Zip(starts[1..], (from, to) => lines[from..to])];
+    }
+
+    static string[] Kinds(string[] calls) => [.. calls.Select(c => c.StartsWith("stream", StringComparison.Ordinal) ? "after" : c.Split(' ')[0])];
+
+    /// Once a step: images up on a stream of their own while the GPU is at work, results down and waited for.
+    [Fact]
+    public void AStepIsOneGraphAndOneWait()
+    {
+        var steps = TrainingSteps();
+        string[] plain = Kinds(steps[0]), recorded = Kinds(steps[1]);
+        Assert.DoesNotContain("capture", plain);
+        int begin = Array.IndexOf(recorded, "capture"), end = Array.IndexOf(recorded, "captured");
+        // Between them nothing but what the first step launched too.
+        int launches = plain.Count(k => k == "launch") - 2;
+        Assert.Equal(["after", "launch", "launch"], recorded[..begin]);
+        Assert.Equal(launches, end - begin - 1);
+        Assert.All(recorded[(begin + 1)..end], k => Assert.Equal("launch", k));
+        Assert.Equal(["graph", "copy", "event", "copy", "wait"], recorded[(end + 1)..]);
+        foreach (var step in steps[2..])
         {
-            string[] calls = lines[starts[step]..starts[step + 1]];
-            Assert.DoesNotContain(calls, c => c.StartsWith("alloc", StringComparison.Ordinal) || c.StartsWith("free", StringComparison.Ordinal) || c.StartsWith("module", StringComparison.Ordinal));
-            // Up: faces, labels, the seed of the gradient, labels once more. Down, and waited for: the loss, and the squares of all gradients together.
-            string[] copies = [.. calls.Where(c => c.StartsWith("copy", StringComparison.Ordinal)).Select(c => c["copy ".Length..])];
-            Assert.Equal([$"{faceBytes}", $"{4 * batch}", "4", "4", $"{4 * batch}"], copies[..5]);
-            Assert.Equal(6, copies.Length);
-            Assert.Equal(2, calls.Count(c => c == "wait"));
+            Assert.Equal(["after", "launch", "launch", "graph", "copy", "event", "copy", "wait"], Kinds(step));
+            Assert.StartsWith($"graph launches={launches} ", step[3]);
+            Assert.StartsWith($"copy {FaceBytes} ", step[4]);
+            // The next step waits for what this one sent.
+            string sent = step[5].Split(' ')[1];
+            Assert.NotEqual(step[0].Split(' ')[^1], sent);
         }
+        // Two places take turns: one is read while the other is written.
+        string[] places = [.. steps[2..].Select(step => step[4].Split(' ')[^1])];
+        Assert.Equal(2, places.Distinct().Count());
+        Assert.All(places.Zip(places[1..]), pair => Assert.NotEqual(pair.First, pair.Second));
+        Assert.All(steps[1..].Zip(steps[2..]), pair => Assert.Equal(pair.First.First(c => c.StartsWith("event", StringComparison.Ordinal)).Split(' ')[1], pair.Second[0].Split(' ')[^1]));
+    }
+
+    /// Where there are no graphs, or they are not wanted.
+    [Theory]
+    [InlineData("FAKE_CUDA_NO_GRAPHS", "1")]
+    [InlineData("FACESEARCH_REPLAY", "off")]
+    public void AStepThatIsNotRecordedIsLaunched(string variable, string value)
+    {
+        program.Variables[variable] = value;
+        var steps = TrainingSteps();
+        foreach (var step in steps[1..])
+        {
+            var kinds = Kinds(step);
+            Assert.Equal(Kinds(steps[0]).Count(k => k == "launch"), kinds.Count(k => k == "launch"));
+            Assert.Equal(["after", "copy", "event", "copy", "wait"], kinds.Where(k => k != "launch"));
+        }
+    }
+
+    /// Each launch between two events, and the host waits for nothing until a step is done.
+    [Fact]
+    public void AProfileRecordsEventsInPairs()
+    {
+        var told = program.Run(["profile", "train", "--device", "cuda", "--identities", "20", .. Facesearch.Tiny, "--steps", "3", "--warm-up", "1", "--peak", "1000", "--bandwidth", "100"]).Ended(0).Out;
+        Assert.Contains("kernels: timed by events of the GPU", told);
+        // A kernel's first launch compiles it, between the two.
+        string[] lines = [.. File.ReadLines(log).Where(l => !Regex.IsMatch(l, "^(module|alloc)"))];
+        int[] launches = [.. Enumerable.Range(1, lines.Length - 2).Where(i => lines[i].StartsWith("launch", StringComparison.Ordinal) && lines[i - 1].StartsWith("event", StringComparison.Ordinal))];
+        string Stream(int i) => Regex.Match(lines[i], @"stream=\d+").Value;
+        var events = new HashSet<string>();
+        int last = -1;
+        foreach (int i in launches)
+        {
+            Assert.Matches(@"^event \d+", lines[i + 1]);
+            Assert.Equal(Stream(i), Stream(i - 1));
+            Assert.Equal(Stream(i), Stream(i + 1));
+            // A new step begins with events that the one before has been asked for.
+            string first = lines[i - 1].Split(' ')[1];
+            if (events.Contains(first)) events.Clear();
+            else if (last >= 0) Assert.DoesNotContain(lines[last..i], l => l.StartsWith("wait", StringComparison.Ordinal));
+            Assert.True(events.Add(first) && events.Add(lines[i + 1].Split(' ')[1]));
+            last = i;
+        }
+        string table = File.ReadAllText(program.In("runs/profile/train-1/profile.csv"));
+        Assert.Contains("Product<PixelOperand PackedOperand MapResult>", table);
+        Assert.InRange(launches.Length, 4 * 100, 10_000);
+        // Every launch takes as long as the driver says: one hundredth of a millisecond.
+        Assert.All(table.Split('\n')[1..^2].Select(l => l.Split(',')), cells => Assert.Equal(0.01 * double.Parse(cells[3], CultureInfo.InvariantCulture), double.Parse(cells[4], CultureInfo.InvariantCulture), 1e-3));
     }
 
     [Fact]

@@ -36,6 +36,41 @@ public class GpuTests
         Assert.Equal(before, device.LiveBytes);
     }
 
+    /// A network of other sizes finds the memory that the one before it left, and what is still in use stays as it is.
+    [Fact]
+    public void MemoryOfOtherSizesIsCutAnew()
+    {
+        using var device = Open();
+        using var kept = device.From(Shape.Of(3), [1, 2, 3]);
+        for (int i = 0; i < 20; i++)
+        {
+            using var large = device.New(Shape.Of((12 << 20) + (i << 21)));
+            using var small = device.From(Shape.Of(100 + 100 * i), new float[100 + 100 * i]);
+        }
+        // Without it, one for each of the large sizes.
+        Assert.InRange(device.Slabs, 2, 4);
+        Assert.Equal([1, 2, 3], kept.ToArray());
+    }
+
+    [Fact]
+    public void EqualStepsFindEqualMemory()
+    {
+        using var device = Open();
+        Memory[] places = [];
+        for (int step = 0; step < 5; step++)
+        {
+            int before = device.Slabs;
+            var tensors = Enumerable.Range(0, 60).Select(i => device.New(Shape.Of(1 + (i * 7919 % 5 << 18)))).ToArray();
+            var memory = tensors.Select(t => t.Memory).ToArray();
+            for (int i = 0; i < tensors.Length; i += 2) tensors[i].Dispose();
+            using var late = device.New(Shape.Of(30 << 20));
+            for (int i = 1; i < tensors.Length; i += 2) tensors[i].Dispose();
+            if (step > 0) Assert.Equal(before, device.Slabs);
+            if (step > 1) Assert.Equal(places, memory);
+            places = memory;
+        }
+    }
+
     [Fact]
     public void TheSameInputsGiveTheSameBits()
     {
