@@ -12,30 +12,34 @@ sealed class GpuPool(Accelerator accelerator) : IDisposable
 {
     const long BufferBytes = 64 << 20;
 
-    public sealed class Block(View floats) : Memory
+    public sealed class Block(View floats, nint address) : Memory
     {
         public View Floats => floats;
+        /// Where it begins, as hand-written kernels take it.
+        public nint Address => address;
         public override long Bytes => 4 * floats.Length;
     }
 
     readonly List<MemoryBuffer1D<float, Stride1D.Dense>> buffers = [];
     readonly Dictionary<long, Stack<Block>> free = [];
-    // What is left of the last buffer.
+    // What is left of the last buffer, and where that begins.
     View rest;
+    nint restAddress;
 
     /// <summary>Contents undefined. Throws a <see cref="DeviceException"/> when the GPU is full.</summary>
     public Block Rent(long bytes)
     {
         if (free.TryGetValue(bytes, out var blocks) && blocks.TryPop(out var reused)) return reused;
         long floats = bytes / 4;
-        if (bytes >= BufferBytes) return new(Allocate(floats));
+        if (bytes >= BufferBytes) return Allocate(floats);
         if (rest.Length < floats)
         {
             KeepRest();
-            rest = Allocate(BufferBytes / 4);
+            var buffer = Allocate(BufferBytes / 4);
+            (rest, restAddress) = (buffer.Floats, buffer.Address);
         }
-        var block = new Block(rest.SubView(0, floats));
-        rest = rest.SubView(floats, rest.Length - floats);
+        var block = new Block(rest.SubView(0, floats), restAddress);
+        (rest, restAddress) = (rest.SubView(floats, rest.Length - floats), restAddress + (nint)bytes);
         return block;
     }
 
@@ -48,17 +52,17 @@ sealed class GpuPool(Accelerator accelerator) : IDisposable
     /// The end of a buffer, too small for what is asked for, serves whoever needs just as much.
     void KeepRest()
     {
-        if (rest.Length > 0) Return(new(rest));
+        if (rest.Length > 0) Return(new(rest, restAddress));
     }
 
-    View Allocate(long floats)
+    Block Allocate(long floats)
     {
         accelerator.Bind();
         try
         {
             var buffer = accelerator.Allocate1D<float>(floats);
             buffers.Add(buffer);
-            return buffer.View.BaseView;
+            return new(buffer.View.BaseView, GpuAccelerator.Address(buffer));
         }
         catch (AcceleratorException e)
         {
