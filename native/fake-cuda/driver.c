@@ -4,7 +4,7 @@
  * a call, so that tests can read launch geometry, argument bytes and the order of things:
  *
  *   alloc ADDRESS BYTES | free ADDRESS
- *   module ISA TARGET uniform-branches=N entry=NAME
+ *   module ISA TARGET uniform-branches=N entry=NAME[,NAME..] | attribute ENTRY NUMBER=VALUE | tensor-map ADDRESS WIDTHxHEIGHT pitch=BYTES
  *   launch ENTRY grid=X,Y,Z block=X,Y,Z shared=BYTES stream=S args=HEX
  *   copy BYTES stream=S to ADDRESS | wait stream=S
  *   event E stream=S | stream=S after E
@@ -23,7 +23,8 @@
 typedef int status;
 typedef uintptr_t handle;
 
-enum { OK = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NOT_SUPPORTED = 801, CAPTURE_UNSUPPORTED = 900 };
+enum { OK = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NOT_FOUND = 500, NOT_SUPPORTED = 801, CAPTURE_UNSUPPORTED = 900 };
+enum { MAX_DYNAMIC_SHARED_BYTES = 8, QUIET_SHARED_BYTES = 48 << 10 };
 enum { CONTEXT = 0x10, FIRST_STREAM = 0x20, FIRST_EVENT = 0x1000 };
 
 static const uint64_t memory_bytes = 80ull << 30;
@@ -184,21 +185,32 @@ status cuGraphLaunch(handle executable, handle stream) { note("graph launches=%z
 status cuGraphDestroy(handle graph) { (void)graph; return OK; }
 status cuGraphExecDestroy(handle executable) { (void)executable; return OK; }
 
-/* Modules: a function's handle is its name. */
+/* Modules: handles are addresses of these. */
+
+struct module { int number; const char *entries; };
+struct function { unsigned shared; char name[96]; };
 
 static status load(handle *module, const char *ptx)
 {
-    char version[16] = "", target[16] = "", entry[64] = "";
-    const char *at = strstr(ptx, ".version"), *line = strstr(ptx, ".target"), *function = strstr(ptx, ".entry");
-    if (!at || !line || !function) return INVALID_VALUE;
+    static int modules;
+    char version[16] = "", target[16] = "", entry[64];
+    const char *at = strstr(ptx, ".version"), *line = strstr(ptx, ".target");
+    char *entries = calloc(strlen(ptx) + 1, 1);
+    int uniform = 0;
+    if (!at || !line || !entries) return INVALID_VALUE;
     sscanf(at, ".version %15s", version);
     sscanf(line, ".target %15[a-z_0-9]", target);
-    sscanf(function, ".entry %63[A-Za-z_0-9$]", entry);
-    int uniform = 0;
+    for (const char *next = ptx; (next = strstr(next, ".entry")); next++) {
+        if (sscanf(next, ".entry %63[A-Za-z_0-9$]", entry) != 1) return INVALID_VALUE;
+        if (*entries) strcat(entries, ",");
+        strcat(entries, entry);
+    }
+    if (!*entries) return INVALID_VALUE;
     for (const char *branch = ptx; (branch = strstr(branch, "bra.uni")); branch++) uniform++;
-    note("module %s %s uniform-branches=%d entry=%s", version, target, uniform, entry);
-    static handle modules;
-    *module = ++modules;
+    note("module %s %s uniform-branches=%d entry=%s", version, target, uniform, entries);
+    struct module *made = malloc(sizeof *made);
+    *made = (struct module){++modules, entries};
+    *module = (handle)made;
     return OK;
 }
 
@@ -209,15 +221,36 @@ status cuModuleLoadDataEx(handle *module, const char *image, unsigned count, voi
     return load(module, image);
 }
 status cuModuleUnload(handle module) { (void)module; return OK; }
-status cuModuleGetFunction(void **function, handle module, const char *name)
+status cuModuleGetFunction(struct function **function, handle module, const char *name)
 {
-    char *kept = malloc(strlen(name) + 24);
-    sprintf(kept, "%s@%zu", name, (size_t)module);
-    *function = kept;
+    const struct module *of = (const struct module *)module;
+    size_t length = strlen(name);
+    const char *found = of->entries;
+    while ((found = strstr(found, name)) && ((found > of->entries && found[-1] != ',') || (found[length] && found[length] != ','))) found++;
+    if (!found) return NOT_FOUND;
+    *function = malloc(sizeof **function);
+    (*function)->shared = QUIET_SHARED_BYTES;
+    snprintf((*function)->name, sizeof (*function)->name, "%s@%d", name, of->number);
     return OK;
 }
 status cuFuncGetAttribute(int *value, int attribute, void *function) { (void)attribute; (void)function; *value = 0; return OK; }
-status cuFuncSetAttribute(void *function, int attribute, int value) { (void)function; (void)attribute; (void)value; return OK; }
+status cuFuncSetAttribute(struct function *function, int attribute, int value)
+{
+    if (attribute == MAX_DYNAMIC_SHARED_BYTES) function->shared = value;
+    note("attribute %s %d=%d", function->name, attribute, value);
+    return value > 232448 ? INVALID_VALUE : OK;
+}
+
+status cuTensorMapEncodeTiled(void *map, int type, unsigned rank, void *address, const uint64_t *sizes, const uint64_t *pitches, const unsigned *box, const unsigned *strides, int interleave, int swizzle, int promotion, int fill)
+{
+    (void)promotion;
+    if ((uintptr_t)map % 64 || (uintptr_t)address % 16 || pitches[0] % 16 || type != 9 || rank != 2 || box[0] * 2 != 128 || box[1] > 256 || strides[0] != 1 || strides[1] != 1 || interleave || swizzle != 3 || fill)
+        return INVALID_VALUE;
+    memset(map, 0, 128);
+    note("tensor-map %p %zux%zu pitch=%zu", address, (size_t)sizes[0], (size_t)sizes[1], (size_t)pitches[0]);
+    return OK;
+}
+
 status cuOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, void *function, int size, size_t shared)
 {
     (void)function; (void)size; (void)shared;
@@ -232,17 +265,17 @@ status cuOccupancyMaxPotentialBlockSize(int *grid, int *block, void *function, v
     return OK;
 }
 
-status cuLaunchKernel(void *function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned shared, handle stream, void **arguments, void **extra)
+status cuLaunchKernel(struct function *function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned shared, handle stream, void **arguments, void **extra)
 {
     (void)arguments;
     if (capturing && stream == capturing) captured++;
-    if (!gx || !gy || !gz || gy > 65535 || gz > 65535 || bx * by * bz > 1024) return INVALID_VALUE;
+    if (!gx || !gy || !gz || gy > 65535 || gz > 65535 || bx * by * bz > 1024 || shared > function->shared) return INVALID_VALUE;
     /* CU_LAUNCH_PARAM_BUFFER_POINTER, its pointer, CU_LAUNCH_PARAM_BUFFER_SIZE, pointer to its size. */
     size_t bytes = extra ? *(size_t *)extra[3] : 0;
     const unsigned char *buffer = extra ? extra[1] : NULL;
     char *hex = calloc(2 * bytes + 1, 1);
     for (size_t i = 0; i < bytes; i++) sprintf(hex + 2 * i, "%02x", buffer[i]);
-    note("launch %s grid=%u,%u,%u block=%u,%u,%u shared=%u stream=%zu args=%s", (char *)function, gx, gy, gz, bx, by, bz, shared, (size_t)stream, hex);
+    note("launch %s grid=%u,%u,%u block=%u,%u,%u shared=%u stream=%zu args=%s", function->name, gx, gy, gz, bx, by, bz, shared, (size_t)stream, hex);
     free(hex);
     return OK;
 }

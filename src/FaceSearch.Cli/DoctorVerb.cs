@@ -49,6 +49,7 @@ static class DoctorVerb
             double difference = SelfCheck.Difference(device);
             Line("", difference < 1e-4 ? FormattableString.Invariant($"its results are right: at most {difference:0.0E+0} from double precision, relative, over a small network and its gradients")
                 : FormattableString.Invariant($"its results are WRONG by {difference:0.0E+0}, relative: use --device cpu, and tell us driver and GPU"));
+            TensorCores(device);
             double peak = device.Peak(), copy = device.CopyRate();
             Line("", $"{Number(peak)} GF/s of multiply-adds without memory, {Number(copy)} GB/s copying its memory (read + written)");
             Share("matrix product 512×512×512", MachineRates.Multiply(device), peak);
@@ -59,6 +60,18 @@ static class DoctorVerb
             Line("gpu", e.Message);
         }
         Line("device", $"auto is {Devices.Resolve(Devices.Auto)} here; simulated: {Devices.WhyNotSimulated() ?? "GPU kernels run on the CPU, for tests"}");
+    }
+
+    static void TensorCores(Gpu device)
+    {
+        if (device.WhyNoTensorCores is { } reason)
+        {
+            Line("", $"tensor cores are not used: {reason}");
+            return;
+        }
+        double difference = device.TensorCoreDifference();
+        Line("", difference < 1e-5 ? FormattableString.Invariant($"its tensor cores are right: a product is at most {difference:0.0E+0} from double precision, relative")
+            : FormattableString.Invariant($"its tensor cores are WRONG by {difference:0.0E+0}, relative: use fp32 alone, and tell us driver and GPU"));
     }
 
     static string CudaVersion() => Devices.CudaVersion()?.ToString() ?? "of an unknown version";

@@ -25,6 +25,7 @@ public sealed partial class Gpu : Device
         stream = accelerator.Accelerator.CreateStream();
         pool = new(accelerator.Accelerator);
         uploads = new(accelerator.Accelerator);
+        Hopper = accelerator.Starter is { IsHopper: true };
     }
 
     public override string Name => accelerator.Name;

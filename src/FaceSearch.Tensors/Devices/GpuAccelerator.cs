@@ -19,7 +19,13 @@ sealed class GpuAccelerator
 
     readonly ConcurrentDictionary<Type, Lazy<Delegate>> kernels = [];
 
-    GpuAccelerator(Accelerator accelerator) => Accelerator = accelerator;
+    readonly CudaStarter? modules;
+
+    GpuAccelerator(Accelerator accelerator)
+    {
+        Accelerator = accelerator;
+        if (accelerator is CudaAccelerator cuda && CudaModules.WhyNot(cuda) is null) modules = new CudaModules(cuda);
+    }
 
     /// <summary>The first CUDA device. Throws a <see cref="DeviceException"/> that says why there is none.</summary>
     public static GpuAccelerator Cuda => cuda.Value;
@@ -29,6 +35,17 @@ sealed class GpuAccelerator
     public Accelerator Accelerator { get; }
     public bool IsCuda => Accelerator is CudaAccelerator;
     public string Name => IsCuda ? $"cuda ({Accelerator.Name})" : "simulated GPU (OpenCL on the CPU)";
+
+    /// <summary>Runs the hand-written kernels of the simulated GPU. Tests set it: the program itself carries no emulator.</summary>
+    public static CudaStarter? Emulator { get; set; }
+
+    /// <summary>What starts hand-written kernels; null where there are none, and <see cref="WhyNoStarter"/> says why.</summary>
+    public CudaStarter? Starter => IsCuda ? modules : Emulator;
+
+    public string? WhyNoStarter => Starter is not null ? null : Accelerator is CudaAccelerator cuda ? CudaModules.WhyNot(cuda) : "the simulated GPU runs the tensor-core kernels in tests only";
+
+    /// <summary>Where a buffer begins, as hand-written kernels take it.</summary>
+    public static nint Address(MemoryBuffer buffer) => buffer.Accelerator is CudaAccelerator ? buffer.NativePtr : OpenCl.Address(buffer);
 
     /// <summary>The kernels used so far.</summary>
     public IEnumerable<Type> Kernels => kernels.Keys;

@@ -19,6 +19,8 @@ sealed class GpuPool(Accelerator accelerator) : IDisposable
     {
         long cut;
 
+        /// Where it begins, as hand-written kernels take it.
+        public nint Address { get; } = GpuAccelerator.Address(buffer);
         public int Number => number;
         public MemoryBuffer1D<float, Stride1D.Dense> Buffer => buffer;
 
@@ -41,6 +43,7 @@ sealed class GpuPool(Accelerator accelerator) : IDisposable
     {
         public Slab Slab => slab;
         public View Floats { get; } = slab.Buffer.View.BaseView.SubView(offset, floats);
+        public nint Address => slab.Address + 4 * (nint)offset;
         public override long Bytes => 4 * floats;
         public (int, long) Place => (slab.Number, offset);
         /// When it was rented last, counted in rents.

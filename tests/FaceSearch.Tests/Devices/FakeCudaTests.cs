@@ -1,5 +1,7 @@
 using System.Globalization;
+using System.Runtime.InteropServices;
 using System.Text.RegularExpressions;
+using FaceSearch.Tensors;
 using FaceSearch.Tests.Cli;
 using Xunit;
 
@@ -36,6 +38,29 @@ public sealed class FakeCudaTests : IDisposable
         Assert.Contains("auto is cuda here", told);
         // No kernel ran, and that shows.
         Assert.Contains("its results are WRONG", told);
+    }
+
+    /// The check of tensor cores: modules, announced shared memory, tensor maps on their boundaries, arguments as the twin struct lies.
+    [Fact]
+    public void HandWrittenKernelsStartAsTheDriverWants()
+    {
+        Assert.SkipWhen(CudaKernels.Ptx("MatMul.Hopper") is null, "this build has no clang 19");
+        Assert.Contains("its tensor cores are WRONG", program.Run("doctor").Ended(0).Out);
+        Assert.Contains(Calls("module"), m => m.Contains(" sm_80 ") && m.Contains("pack_rows"));
+        Assert.Contains(Calls("module"), m => m.Contains(" sm_90a ") && m.Contains("matmul_nt_f32_hopper"));
+        Assert.Equal(2, Calls("launch").Count(l => l.StartsWith("launch pack_rows@", StringComparison.Ordinal)));
+        var launch = Assert.Single(Calls("launch"), l => l.StartsWith("launch matmul", StringComparison.Ordinal));
+        var parts = Regex.Match(launch, @"^launch (matmul_nt_f32_hopper@\d+) grid=4,1,1 block=256,1,1 shared=(\d+) stream=([1-9]\d*) args=([0-9a-f]+)$");
+        Assert.True(parts.Success, launch);
+        Assert.Equal($"attribute {parts.Groups[1].Value} 8={parts.Groups[2].Value}", Assert.Single(Calls("attribute")));
+        var args = MemoryMarshal.Read<MatMulArguments>(Convert.FromHexString(parts.Groups[4].Value));
+        Assert.Equal(System.Runtime.CompilerServices.Unsafe.SizeOf<MatMulArguments>(), parts.Groups[4].Value.Length / 2);
+        Assert.Equal((150, 200, 100, 1f, 200L), (args.Rows, args.Columns, args.Depth, args.Alpha, args.PitchC));
+        // Two maps, each for the 104 elements that 100 take; their addresses are operands on a boundary of 64.
+        Assert.All(Calls("tensor-map"), m => Assert.Matches(@"^tensor-map 0x[0-9a-f]+ 100x(150|200) pitch=208$", m));
+        Assert.Equal(2, Calls("tensor-map").Length);
+        Assert.Equal((0, 0), (args.A % 64, args.B % 64));
+        Assert.NotEqual(args.A, args.B);
     }
 
     [Fact]

@@ -3,6 +3,7 @@ using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Text.RegularExpressions;
 using FaceSearch.Tensors;
+using ILGPU.Runtime;
 using Xunit;
 
 namespace FaceSearch.Tests.Kernels;
@@ -28,15 +29,24 @@ static unsafe partial class Emulator
     /// <summary>Skips the test where the kernels were not compiled for the CPU.</summary>
     public static void SkipUnlessBuilt() => Assert.SkipUnless(Library != 0, "kernels/obj/libkernels.so is missing: kernels/compile.sh emulate makes it where g++ is");
 
+    /// <summary>The simulated GPU of all tests has hand-written kernels where they were compiled for the CPU.</summary>
+    [ModuleInitializer]
+    internal static void Install() => GpuAccelerator.Emulator = Library == 0 ? null : new EmulatorStarter();
+
     /// <summary>Runs a kernel. Fails on what a GPU would not forgive.</summary>
     public static void Run<T>(CudaLaunch launch, in T arguments, Order order = Order.Forwards) where T : unmanaged
     {
         SkipUnlessBuilt();
         Assert.Contains((launch.Kernel, typeof(T).Name), Written(launch.Source));
+        T copy = arguments;
+        Run(launch, &copy, sizeof(T), order);
+    }
+
+    public static void Run(CudaLaunch launch, void* argument, int bytes, Order order)
+    {
         var kernel = (delegate* unmanaged<Launch*, void*, int, byte*>)NativeLibrary.GetExport(Library, launch.Kernel);
         var how = new Launch(launch, order);
-        T copy = arguments;
-        byte* error = kernel(&how, &copy, sizeof(T));
+        byte* error = kernel(&how, argument, bytes);
         if (error != null) Assert.Fail($"{launch.Kernel}: {Marshal.PtrToStringUTF8((nint)error)}");
     }
 
@@ -44,9 +54,14 @@ static unsafe partial class Emulator
     public static Global<ulong> TensorMap(TensorMapPlan plan)
     {
         var map = new Global<ulong>(16);
-        ReadOnlySpan<ulong> words = [(ulong)plan.Address, (ulong)plan.PitchBytes, (ulong)plan.Width, (ulong)plan.Height];
-        words.CopyTo(map.Values);
+        Encode(plan, map.Values);
         return map;
+    }
+
+    public static void Encode(TensorMapPlan plan, Span<ulong> map)
+    {
+        ReadOnlySpan<ulong> words = [(ulong)plan.Address, (ulong)plan.PitchBytes, (ulong)plan.Width, (ulong)plan.Height];
+        words.CopyTo(map);
     }
 
     /// <summary>The kernels of a source and the names of their argument structs.</summary>
@@ -59,6 +74,21 @@ static unsafe partial class Emulator
     private static partial Regex KernelPattern();
 
     static string ThisFile([CallerFilePath] string path = "") => path;
+}
+
+/// <summary>Hand-written kernels of the simulated GPU: a launch waits for what was asked of OpenCL before and is done when it returns.</summary>
+sealed unsafe class EmulatorStarter : CudaStarter
+{
+    /// So that both kinds of kernels run on every device under test: the ones for 9.0 where a test asks.
+    public override bool IsHopper => false;
+
+    public override void Start(AcceleratorStream stream, in CudaLaunch launch, void* argument, int bytes)
+    {
+        stream.Synchronize();
+        Emulator.Run(launch, argument, bytes, Order.Forwards);
+    }
+
+    public override void Encode(TensorMapPlan plan, void* map) => Emulator.Encode(plan, new(map, 16));
 }
 
 /// <summary>Memory as a kernel sees it: on a 256-byte boundary, NaN until written, between guards that Dispose checks.</summary>

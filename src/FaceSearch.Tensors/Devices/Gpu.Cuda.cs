@@ -1,0 +1,47 @@
+using System.Runtime.InteropServices;
+
+namespace FaceSearch.Tensors;
+
+/// The hand-written kernels on this device's stream, between those of ILGPU.
+public sealed unsafe partial class Gpu
+{
+    // A tensor map is 16 words; on a boundary of 64 bytes here and there.
+    const int TensorMapFloats = 32, TensorMapBoundary = 64;
+
+    // By what they tell: memory is pooled, so that a warm step finds all of its own.
+    readonly Dictionary<TensorMapPlan, Tensor> tensorMaps = [];
+
+    /// <summary>Why this device cannot run the kernels for tensor cores, in words; null where it can.</summary>
+    public string? WhyNoTensorCores => accelerator.WhyNoStarter;
+
+    CudaStarter Starter => accelerator.Starter ?? throw new DeviceException(accelerator.WhyNoStarter!);
+
+    /// Takes the kernels of compute capability 9.0: where the GPU is one, or a test asks the simulated one.
+    internal bool Hopper { get; init; }
+
+    /// <summary>Puts a hand-written kernel on the stream. Its argument struct says where its operands lie (<see cref="Address"/>).</summary>
+    internal void Start<T>(in CudaLaunch launch, T arguments) where T : unmanaged
+    {
+        if (IsWatched) Watch(launch, arguments);
+        else Starter.Start(stream, launch, &arguments, sizeof(T));
+    }
+
+    void Watch<T>(CudaLaunch launch, T arguments) where T : unmanaged => Put(launch.Kernel, () =>
+    {
+        T copy = arguments;
+        Starter.Start(stream, launch, &copy, sizeof(T));
+    });
+
+    /// <summary>Where a tensor's memory begins, as hand-written kernels take it.</summary>
+    internal static nint Address(Tensor t) => ((GpuPool.Block)t.Memory).Address;
+
+    /// <summary>The address of a tensor map, made and uploaded at its first use.</summary>
+    internal nint TensorMap(TensorMapPlan plan)
+    {
+        if (tensorMaps.TryGetValue(plan, out var known)) return Address(known);
+        byte* room = stackalloc byte[4 * TensorMapFloats + TensorMapBoundary];
+        byte* map = room + (TensorMapBoundary - (nint)room % TensorMapBoundary) % TensorMapBoundary;
+        Starter.Encode(plan, map);
+        return Address(tensorMaps[plan] = From(Shape.Of(TensorMapFloats), MemoryMarshal.Cast<byte, float>(new ReadOnlySpan<byte>(map, 4 * TensorMapFloats))));
+    }
+}
