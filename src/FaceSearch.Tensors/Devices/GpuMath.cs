@@ -17,6 +17,17 @@ static class GpuMath
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float MultiplyAdd(float a, float b, float c) => a * b + c;
 
+    /// To the nearest bf16, halves to the even one; a NaN stays one.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static ushort ToBf16(float x)
+    {
+        uint bits = Interop.FloatAsInt(x);
+        return (bits & 0x7FFFFFFF) > 0x7F800000 ? (ushort)0x7FFF : (ushort)((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static float FromBf16(ushort x) => Interop.IntAsFloat((uint)x << 16);
+
     /// eˣ to two units in the last place, held within the normal numbers; a NaN stays one. The polynomial is Cephes'.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float Exp(float x)

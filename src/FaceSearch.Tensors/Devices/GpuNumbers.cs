@@ -13,7 +13,7 @@ static class GpuNumbers
     // Written by the device: what gradients are multiplied by, −1 where nothing may move; and the loss.
     public const int Factor = 8, Loss = 9;
     // Integers in the places of floats, then the share of each in the mean.
-    const int Labels = 10;
+    public const int Labels = 10;
 
     public static int Count(int labels) => Labels + labels + 1;
 

@@ -11,6 +11,11 @@ public sealed partial class Gpu
 {
     internal override void Conv2d(Tensor x, Tensor weight, Tensor y, Sliding sliding, Tensor? moments)
     {
+        if (ConvolvesBf16(weight, sliding))
+        {
+            Conv2dBf16(x, weight, y, sliding, moments);
+            return;
+        }
         var window = Window.Forward(weight.Shape, x.Shape, y.Shape, sliding);
         if (IsDepthwise(weight, sliding)) Pass(new DepthwiseCell(Load(x), Of(weight), Of(y), window, new(y.Shape)), new GpuRows(y.Shape));
         else Correlate(Load(x), weight, y, window, sliding, transposed: false);
@@ -19,6 +24,11 @@ public sealed partial class Gpu
 
     internal override void Conv2dData(Tensor dy, Tensor weight, Tensor dx, Sliding sliding)
     {
+        if (ConvolvesBf16(weight, sliding))
+        {
+            Conv2dDataBf16(dy, weight, dx, sliding);
+            return;
+        }
         var window = Window.Backward(weight.Shape, dy.Shape, dx.Shape, sliding);
         if (IsDepthwise(weight, sliding)) Pass(new DepthwiseCell(Load(dy), Of(weight), Of(dx), window, new(dx.Shape)), new GpuRows(dx.Shape));
         else Correlate(Load(dy), weight, dx, window, sliding, transposed: true);
@@ -26,6 +36,11 @@ public sealed partial class Gpu
 
     internal override void Conv2dWeight(Tensor x, Tensor dy, Tensor dweight, Sliding sliding)
     {
+        if (ConvolvesBf16(dweight, sliding))
+        {
+            Conv2dWeightBf16(x, dy, dweight, sliding);
+            return;
+        }
         var window = Window.Forward(dweight.Shape, x.Shape, dy.Shape, sliding);
         var rows = new GpuRows(dy.Shape);
         int taps = window.Taps, inputs = dweight.Shape[1], outputs = dweight.Shape[0] / sliding.Groups;

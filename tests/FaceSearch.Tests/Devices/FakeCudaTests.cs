@@ -83,9 +83,9 @@ public sealed class FakeCudaTests : IDisposable
     const int Batch = 13, Header = 64, FaceBytes = 4 * Header + Batch * 3 * 16 * 16;
 
     /// <summary>What the driver was asked in each step of a training: from the kernels that take the images to the next ones.</summary>
-    string[][] TrainingSteps()
+    string[][] TrainingSteps(string precision = "fp32")
     {
-        program.Run(["train", "--device", "cuda", .. Facesearch.Tiny, "--set", $"Train.Batch={Batch}"]).Ended(0);
+        program.Run(["train", "--device", "cuda", .. Facesearch.Tiny, "--set", $"Train.Batch={Batch}", "--set", $"Train.Precision={precision}", "--set", "Head.Ramp=0"]).Ended(0);
         string[] lines = File.ReadAllLines(log);
         // On the stream of the images no kernel runs.
         string road = lines.Where(l => l.StartsWith($"copy {FaceBytes} ", StringComparison.Ordinal)).Select(l => l.Split(' ')[2]).Distinct().Single();
@@ -96,6 +96,28 @@ public sealed class FakeCudaTests : IDisposable
     }
 
     static string[] Kinds(string[] calls) => [.. calls.Select(c => c.StartsWith("stream", StringComparison.Ordinal) ? "after" : c.Split(' ')[0])];
+
+    /// Launched one by one: every step the same hand-written kernels, nothing made anew, one wait.
+    [Theory, InlineData("fp32"), InlineData("bf16")]
+    public void AWarmStepStaysOnTheGpu(string precision)
+    {
+        Assert.SkipWhen(precision == "bf16" && CudaKernels.Ptx("MatMul") is null, "this build has no clang 19");
+        program.Variables["FACESEARCH_REPLAY"] = "off";
+        var steps = TrainingSteps(precision);
+        // The first steps find their places in memory, and make tensor maps of them.
+        foreach (var step in steps[4..])
+        {
+            Assert.DoesNotContain(step, c => c.StartsWith("alloc", StringComparison.Ordinal) || c.StartsWith("free", StringComparison.Ordinal) || c.StartsWith("module", StringComparison.Ordinal) || c.StartsWith("tensor-map", StringComparison.Ordinal));
+            Assert.Equal(HandWrittenOf(steps[0]), HandWrittenOf(step));
+            Assert.Equal(["after", "copy", "event", "copy", "wait"], Kinds(step).Where(k => k != "launch"));
+        }
+        string[] handWritten = HandWrittenOf(steps[0]);
+        int Count(string kernel) => handWritten.Count(name => name.StartsWith(kernel, StringComparison.Ordinal));
+        // Every convolution with its moments and gradients, but for the gradient by the faces.
+        int convolutions = precision == "bf16" ? 13 : 0;
+        Assert.Equal((convolutions, convolutions, convolutions, Math.Max(0, convolutions - 1)), (Count("conv2d_forward"), Count("conv2d_moments"), Count("conv2d_weight"), Count("conv2d_data")));
+        Assert.Equal(precision == "bf16" ? HandWritten : [], handWritten.Where(name => !name.StartsWith("conv2d", StringComparison.Ordinal) && name != "sum_slices"));
+    }
 
     /// Once a step: images up on a stream of their own while the GPU is at work, results down and waited for.
     [Fact]
@@ -173,6 +195,20 @@ public sealed class FakeCudaTests : IDisposable
         // Every launch takes as long as the driver says: one hundredth of a millisecond.
         Assert.All(table.Split('\n')[1..^2].Select(l => l.Split(',')), cells => Assert.Equal(0.01 * double.Parse(cells[3], CultureInfo.InvariantCulture), double.Parse(cells[4], CultureInfo.InvariantCulture), 1e-3));
     }
+
+    /// Of one step of the tiny network, in turn, beside its convolutions: a linear layer and the head.
+    static readonly string[] HandWritten =
+    [
+        "pack_rows", "pack_rows", "matmul_nt_f32_hopper",
+        "pack_rows", "pack_rows", "margin_forward_hopper", "margin_rows", "margin_loss",
+        "pack_rows", "margin_prepare", "pack_rows", "margin_gradient_hopper", "matmul_nn_f32", "margin_centres",
+        "pack_rows", "pack_rows", "matmul_nn_f32", "pack_rows", "pack_rows", "matmul_tn_f32",
+    ];
+
+    static string[] HandWrittenOf(IEnumerable<string> calls) =>
+        [.. calls.Select(c => Regex.Match(c, @"^launch ([a-z0-9_]+)@").Groups[1].Value).Where(name => CudaSources.Any(source => Kernels.Emulator.Written(source).Any(k => k.Name == name)))];
+
+    static readonly string[] CudaSources = [.. Directory.GetFiles(Kernels.Emulator.Folder, "*.cu").Select(f => Path.GetFileNameWithoutExtension(f)!)];
 
     [Fact]
     public void LaunchesAndModulesAreWhatTheDriverTakes()

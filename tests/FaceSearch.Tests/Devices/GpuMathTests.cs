@@ -38,6 +38,13 @@ public class GpuMathTests
     }
 
     [Fact]
+    public void HalvesOfBf16GoToTheEvenOne()
+    {
+        foreach (var (x, rounded) in new[] { (1f, 1f), (1 + 1f / 256, 1f), (1 + 3f / 256, 1 + 4f / 256), (1 + 1.01f / 256, 1 + 2f / 256), (-1 - 1f / 256, -1f), (float.MaxValue, float.PositiveInfinity), (float.NegativeInfinity, float.NegativeInfinity), (float.NaN, float.NaN), (1e-40f, Kernels.Bf16.Rounded(1e-40f)) })
+            Assert.Equal(rounded, GpuMath.FromBf16(GpuMath.ToBf16(x)));
+    }
+
+    [Fact]
     public void DivisorsDivide()
     {
         int[] values = [1, 2, 3, 5, 7, 9, 16, 49, 112, 12544, 65535, 65537, 1 << 30, int.MaxValue];
