@@ -67,7 +67,7 @@ ptxas_sweep() {
 
 # A short one of the search's default kind, on generated faces; its last line but one has trials and seconds.
 mini_search() {
-    "$here/facesearch" search --device cuda --runs "$out/runs" --set Study.Trials=4 --set Study.Finalists=1 --set Study.FinalSeeds=1 | tee told.txt
+    "$here/facesearch" search --device cuda --set Train.Precision=bf16 --runs "$out/runs" --set Study.Trials=4 --set Study.Finalists=1 --set Study.FinalSeeds=1 | tee told.txt
     [ "${PIPESTATUS[0]}" -eq 0 ] || return 1
     sed -nE 's/^best=.* trials=([0-9]+) seconds=([0-9.]+).*/\1 \2/p' told.txt | awk '{ printf "trials=%d seconds=%s trials_per_hour=%.1f\n", $1, $2, 3600 * $1 / $2 }'
 }

@@ -27,7 +27,7 @@ sealed class ProfileRun : IDisposable
     {
         (this.result, this.steps, this.warmUp, Settings, threads) = (result, steps, warmUp, settings, result.ThreadCount());
         instructions = InstructionSet(result.GetValue(Instructions)!);
-        Device = Devices.Open(result.GetValue(SettingsOptions.Device) is { Length: > 0 } asked ? asked : settings.Train.Device, threads, instructions, settings.Train.Exact);
+        Device = Devices.Open(result.GetValue(SettingsOptions.Device) is { Length: > 0 } asked ? asked : settings.Train.Device, threads, instructions, settings.Train.Exact, settings.Train.Precision);
     }
 
     public SearchSettings Settings { get; }

@@ -65,8 +65,13 @@ static class SettingsOptions
 
     static string[] DeviceSetting(this ParseResult result) => result.GetValue(Device) is { Length: > 0 } device ? [$"Train.Device={device}"] : [];
 
-    /// <summary>The settings with the device that `auto` is on this machine: what is written down must say where the bits are from.</summary>
-    public static SearchSettings OnThisMachine(this SearchSettings settings) => settings with { Train = settings.Train with { Device = Devices.Resolve(settings.Train.Device) } };
+    /// <summary>The settings with the device that `auto` is on this machine: what is written down must say where the bits are from. Refuses a precision that it lacks.</summary>
+    public static SearchSettings OnThisMachine(this SearchSettings settings)
+    {
+        string device = Devices.Resolve(settings.Train.Device);
+        Devices.CheckPrecision(device, settings.Train.Precision);
+        return settings with { Train = settings.Train with { Device = device } };
+    }
 
     /// <summary>The stored settings of what is gone on with; refuses others, which would be ignored.</summary>
     /// <param name="what">study or run</param>

@@ -67,7 +67,7 @@ static class TrainVerb
     {
         int threads = result.ThreadCount();
         var checkpoint = folder.In($"seed-{settings.Seed}.checkpoint");
-        using var device = Devices.Open(settings.Train.Device, threads, exact: settings.Train.Exact);
+        using var device = Devices.Open(settings.Train.Device, threads, exact: settings.Train.Exact, precision: settings.Train.Precision);
         using var training = resume && File.Exists(checkpoint) ? Training.Resume(checkpoint, faces, device) : Training.Start(settings, faces, device);
         var progress = Faces.Progress($"seed {settings.Seed}: ", p =>
             folder.Log(new { seed = settings.Seed, step = p.Step, steps = p.Steps, loss = p.Loss, rate = p.Rate, images_per_second = p.ImagesPerSecond }));

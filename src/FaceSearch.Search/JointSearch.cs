@@ -93,7 +93,7 @@ public sealed class JointSearch
 
     void NoteEnvironment()
     {
-        using var device = Devices.Open(settings.Train.Device);
+        using var device = Devices.Open(settings.Train.Device, precision: settings.Train.Precision);
         store.SetNote("environment.system", $"{RuntimeInformation.OSDescription.Trim()}, {RuntimeInformation.ProcessArchitecture}, {RuntimeInformation.FrameworkDescription}");
         store.SetNote("environment.device", $"{device.Name} for each trial, {Workers} side by side on {Environment.ProcessorCount} processors");
     }
@@ -101,7 +101,7 @@ public sealed class JointSearch
     float[] Teach(FaceData data, out int dimensions)
     {
         log("teacher: embeddings that the cleaning is judged by");
-        using var device = Devices.Open(shared.Train.Device, Workers, exact: shared.Train.Exact);
+        using var device = Devices.Open(shared.Train.Device, Workers, exact: shared.Train.Exact, precision: shared.Train.Precision);
         (var embeddings, dimensions) = Teacher.Embed(shared, data.Train, device, stop,
             new Told<TrainProgress>(p => p.Step == p.Steps, p => log(FormattableString.Invariant($"teacher: step {p.Step}/{p.Steps} {p.ImagesPerSecond:F0} images/s loss {p.Loss:F2} eta {p.Remaining:m\\:ss}"))));
         return embeddings;

@@ -55,7 +55,7 @@ public sealed class RecognitionRunner(FaceData data, float[] teacher, int dimens
         public Run(RecognitionRunner runner, Settings design)
         {
             this.runner = runner;
-            device = Devices.Open(design.Train.Device, threads: 1, exact: design.Train.Exact);
+            device = Devices.Open(design.Train.Device, threads: 1, exact: design.Train.Exact, precision: design.Train.Precision);
             try
             {
                 training = Training.Start(design, runner.Clean(design.Clean).Faces, device);
@@ -104,7 +104,7 @@ public sealed class RecognitionRunner(FaceData data, float[] teacher, int dimens
     /// <exception cref="DivergedException">The training did not get to its end.</exception>
     internal FinalFigures TrainToEnd(Settings design, string? checkpoint, bool look, int threads, CancellationToken stop, IProgress<TrainProgress>? progress = null)
     {
-        using var device = Devices.Open(design.Train.Device, threads, exact: design.Train.Exact);
+        using var device = Devices.Open(design.Train.Device, threads, exact: design.Train.Exact, precision: design.Train.Precision);
         var faces = Clean(design.Clean).Faces;
         using var training = checkpoint is null ? Training.Start(design, faces, device) : Training.StartOrResume(checkpoint, design, faces, device);
         if (checkpoint is null) training.Advance(training.Steps, stop, progress);

@@ -98,7 +98,7 @@ public static class Expect
     }
 
     /// An identity op: the parameter as a tensor of the tape.
-    static Tensor OnTape(Tape tape, Tensor x)
+    public static Tensor OnTape(Tape tape, Tensor x)
     {
         var y = tape.New(x.Shape);
         if (x.Device is Reference) Reference.Of(x).CopyTo(Reference.Of(y));

@@ -14,10 +14,10 @@ static class GpuProgram
         facesearch-perf gpu table <folder>                        the rows as Markdown
         """;
 
-    /// <summary>The setting Train.Precision of our device in benchmarks; kernels written by hand are bf16 whatever it says.</summary>
-    public const string Precision = "fp32";
+    /// <summary>The setting Train.Precision of our device in benchmarks: what tensor cores do, they do.</summary>
+    public const string Precision = Devices.Bf16;
 
-    public static Device OpenCuda() => Devices.Open(Devices.Cuda);
+    public static Device OpenCuda() => Devices.Open(Devices.Cuda, precision: Precision);
 
     /// <summary>The GPU's name, as in the file of its rows.</summary>
     public static string Machine => Devices.Gpus()[0].Split(',')[0];

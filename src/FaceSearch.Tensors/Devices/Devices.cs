@@ -8,16 +8,37 @@ public static class Devices
     /// <summary>What can be asked for: the best there is, the CPU, a CUDA GPU, or GPU kernels run on the CPU (for tests: slow).</summary>
     public static IReadOnlyList<string> Names { get; } = [Auto, CpuName, Cuda, Simulated];
 
+    public const string Fp32 = "fp32", Bf16 = "bf16";
+
+    /// <summary>The names of <see cref="Precision"/>.</summary>
+    public static IReadOnlyList<string> Precisions { get; } = [Fp32, Bf16];
+
     /// <summary>
     /// A device that the caller disposes. Threads, instruction set and `exact` are the CPU's (<see cref="Cpu.Create"/>).
-    /// Throws a <see cref="DeviceException"/> that says why there is none of that name.
+    /// Throws a <see cref="DeviceException"/> that says why there is none of that name, or none of that precision.
     /// </summary>
-    public static Device Open(string name, int threads = 1, string? instructionSet = null, bool exact = false) => Resolve(name) switch
+    public static Device Open(string name, int threads = 1, string? instructionSet = null, bool exact = false, string precision = Fp32)
     {
-        Cuda => new Gpu(GpuAccelerator.Cuda),
-        Simulated => new Gpu(GpuAccelerator.Simulated),
-        _ => Cpu.Create(threads, instructionSet, exact),
-    };
+        CheckPrecision(name, precision);
+        return Resolve(name) switch
+        {
+            Cuda => new Gpu(GpuAccelerator.Cuda) { Precision = Named(precision) },
+            Simulated => new Gpu(GpuAccelerator.Simulated) { Precision = Named(precision) },
+            _ => Cpu.Create(threads, instructionSet, exact),
+        };
+    }
+
+    static Precision Named(string precision) => precision == Bf16 ? Precision.Bf16 : Precision.Fp32;
+
+    /// <summary>Throws a <see cref="DeviceException"/> that says why the device of that name does not compute in that precision.</summary>
+    public static void CheckPrecision(string name, string precision)
+    {
+        if (!Precisions.Contains(precision)) throw new DeviceException($"precision '{precision}' is none of {string.Join(", ", Precisions)}");
+        if (precision == Fp32) return;
+        string device = Resolve(name);
+        string? why = device == CpuName ? "the CPU computes in fp32 alone" : (device == Cuda ? GpuAccelerator.Cuda : GpuAccelerator.Simulated).WhyNoStarter;
+        if (why is not null) throw new DeviceException($"precision bf16 needs a GPU of compute capability 8.0 or newer: {why}; use --set Train.Precision=fp32");
+    }
 
     /// <summary>The CUDA GPUs of this machine, in words; throws a <see cref="DeviceException"/> that says why there is none.</summary>
     public static IReadOnlyList<string> Gpus() => GpuAccelerator.DescribeCuda();

@@ -26,16 +26,22 @@ public sealed partial class Gpu
     }
 
     /// A matrix of floats, rounded to bf16.
-    Bf16Rows Pack(Tensor from, bool squares = false)
+    Bf16Rows Pack(Tensor from)
     {
-        var to = NewRows(from.Shape.Rows, from.Shape.Cols, squares);
+        var to = NewRows(from.Shape.Rows, from.Shape.Cols);
+        Pack(from, 0, to.Rows, to);
+        return to;
+    }
+
+    /// Some rows of a matrix of floats become the first ones of `to`, with their squares if it has room for them.
+    void Pack(Tensor from, int first, int count, in Bf16Rows to)
+    {
         var args = new PackRowsArguments
         {
-            From = Address(from), To = to.Address(), Squares = to.Squares is null ? 0 : Address(to.Squares), PitchFrom = to.Columns, PitchTo = to.Pitch, PitchSquares = to.Rows,
-            Rows = to.Rows, Columns = to.Columns,
+            From = Row(from, first), To = to.Address(), Squares = to.Squares is null ? 0 : Address(to.Squares), PitchFrom = to.Columns, PitchTo = to.Pitch, PitchSquares = to.Rows,
+            Rows = count, Columns = to.Columns,
         };
         Start(CudaKernels.PackRows(args), args);
-        return to;
     }
 
     /// <summary>
@@ -49,13 +55,7 @@ public sealed partial class Gpu
         float[] Values(int count, ulong stream) => [.. Enumerable.Range(0, count).Select(i => Noise.Below(255, 1, stream, (ulong)i) / 128f - 1)];
         float[] left = Values(rows * depth, 0), right = Values(columns * depth, 1), product = new float[rows * columns];
         using Tensor a = From(Shape.Of(rows, depth), left), b = From(Shape.Of(columns, depth), right), c = New(Shape.Of(rows, columns));
-        using Bf16Rows packedA = Pack(a), packedB = Pack(b);
-        var args = new MatMulArguments
-        {
-            A = Hopper ? TensorMap(packedA.Plan(0, rows)) : packedA.Address(), B = Hopper ? TensorMap(packedB.Plan(0, columns)) : packedB.Address(), C = Address(c),
-            PitchA = packedA.Pitch, PitchB = packedB.Pitch, PitchC = columns, Rows = rows, Columns = columns, Depth = depth, SliceDepth = CudaKernels.SliceDepth(depth, 1), Alpha = 1,
-        };
-        Start(Hopper ? CudaKernels.MatMulHopper(args, false) : CudaKernels.MatMul(args, false, true, false), args);
+        MatMulBf16(a, false, b, true, c, depth);
         Read(c, product);
         double error = 0, largest = 0;
         for (int i = 0; i < product.Length; i++)

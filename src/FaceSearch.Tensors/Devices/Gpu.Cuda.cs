@@ -14,6 +14,11 @@ public sealed unsafe partial class Gpu
     /// <summary>Why this device cannot run the kernels for tensor cores, in words; null where it can.</summary>
     public string? WhyNoTensorCores => accelerator.WhyNoStarter;
 
+    /// <summary>In what training computes; bf16 needs <see cref="WhyNoTensorCores"/> to be null.</summary>
+    public Precision Precision { get; internal init; }
+
+    bool IsMixed => Precision == Precision.Bf16;
+
     CudaStarter Starter => accelerator.Starter ?? throw new DeviceException(accelerator.WhyNoStarter!);
 
     /// Takes the kernels of compute capability 9.0: where the GPU is one, or a test asks the simulated one.

@@ -155,7 +155,7 @@ readonly struct JoinSplits<R>(View partials, R result, int rows, int columns, in
 
 public sealed partial class Gpu
 {
-    // Tiles that fill a large GPU, and terms that make a range of the depth worth its partial result.
+    // Tiles that fill a large GPU (a constant, as it decides the order of sums), and terms that make a range of the depth worth its partial result.
     const int FewTiles = 264, TermsPerSplit = 256;
     // The most floats for partial results: 256 MiB.
     const long PartialFloats = 1L << 26;

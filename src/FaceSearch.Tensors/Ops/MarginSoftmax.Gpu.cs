@@ -23,6 +23,11 @@ public sealed partial class Gpu
 
     internal override void MarginSoftmax(Tensor unit, Tensor centres, int[] labels, Margin margin, MarginRows rows, Tensor loss)
     {
+        if (IsMixed)
+        {
+            MarginSoftmaxBf16(unit, centres, labels, margin, rows, loss);
+            return;
+        }
         int batch = unit.Shape.Rows, dimension = unit.Shape.Cols, classes = centres.Shape.Rows;
         int tiles = Tiles(classes), ranges = Math.Min(ClassRanges, tiles), tilesPerRange = (tiles + ranges - 1) / ranges;
         using Tensor own = Upload(labels), inverses = New(Shape.Of(classes)), sums = New(Shape.Of(ranges, 2, batch));
@@ -34,6 +39,11 @@ public sealed partial class Gpu
 
     internal override void MarginSoftmaxBackward(Tensor unit, Tensor centres, int[] labels, Margin margin, MarginRows rows, Tensor dLoss, Tensor? dUnit, Tensor? dCentres, CentreUpdate? update)
     {
+        if (IsMixed)
+        {
+            MarginSoftmaxBackwardBf16(unit, centres, labels, margin, rows, dLoss, dUnit, dCentres, update);
+            return;
+        }
         int batch = unit.Shape.Rows, dimension = unit.Shape.Cols, classes = centres.Shape.Rows, rowTiles = Tiles(batch);
         // Whole tiles of classes, as many as the memory for their gradients holds.
         int most = Math.Min(classes, Math.Max(1, GradientFloats / batch / ProductTile.Side) * ProductTile.Side);

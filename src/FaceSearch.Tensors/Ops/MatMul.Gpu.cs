@@ -7,9 +7,39 @@ public sealed partial class Gpu
     internal override void MatMul(Tensor a, bool transposeA, Tensor b, bool transposeB, Tensor c)
     {
         int m = c.Shape.Rows, n = c.Shape.Cols, depth = transposeA ? a.Shape.Rows : a.Shape.Cols;
+        if (IsMixed && !(transposeA && transposeB))
+        {
+            MatMulBf16(a, transposeA, b, transposeB, c, depth);
+            return;
+        }
         var left = transposeA ? MatrixOperand.Columns(Of(a), m) : MatrixOperand.Rows(Of(a), m, depth);
         var right = transposeB ? MatrixOperand.Rows(Of(b), n, depth) : MatrixOperand.Columns(Of(b), n);
         Multiply(left, right, new MatrixResult(Of(c), n, 0), m, n, depth);
+    }
+
+    /// Both operands rounded to bf16, sums in floats. Few tiles and much depth: the depth goes in slices, whose sums are added in their order.
+    void MatMulBf16(Tensor a, bool transposeA, Tensor b, bool transposeB, Tensor c, int depth)
+    {
+        int rows = c.Shape.Rows, columns = c.Shape.Cols;
+        int sliceDepth = CudaKernels.SliceDepth(depth, CudaKernels.Slices(rows, columns, depth, FewTiles)), slices = (depth + sliceDepth - 1) / sliceDepth;
+        using Bf16Rows left = Pack(a), right = Pack(b);
+        using var sums = slices == 1 ? null : New(Shape.Of(slices, rows, columns));
+        // Hopper's product has no operand that lies across the depth, and its slices are of whole 64.
+        bool hopper = Hopper && transposeB && slices == 1;
+        var args = new MatMulArguments
+        {
+            A = hopper ? TensorMap(left.Plan(0, left.Rows)) : left.Address(), B = hopper ? TensorMap(right.Plan(0, right.Rows)) : right.Address(), C = Address(sums ?? c),
+            PitchA = left.Pitch, PitchB = right.Pitch, PitchC = columns, SliceC = (long)rows * columns, Rows = rows, Columns = columns, Depth = depth, SliceDepth = sliceDepth, Alpha = 1,
+        };
+        Start(hopper ? CudaKernels.MatMulHopper(args, false) : CudaKernels.MatMul(args, transposeA, transposeB, false), args);
+        if (sums is not null) SumSlices(sums, slices, c);
+    }
+
+    /// to = the sum of so many slices of its size, in their order.
+    void SumSlices(Tensor slices, int number, Tensor to)
+    {
+        var args = new SumSlicesArguments { Slices = Address(slices), To = Address(to), Count = to.Shape.Count, Number = number };
+        Start(CudaKernels.SumSlices(args), args);
     }
 }
 

@@ -32,4 +32,14 @@ public class DeviceTests
         }
         Assert.Contains("auto", program.Run("train", "--device", "tpu").Ended(2).Error);
     }
+
+    [Fact]
+    public void APrecisionThatTheDeviceLacksIsRefused()
+    {
+        using var program = new Facesearch();
+        program.Run("train", "--device", "cpu", "--set", "Train.Precision=bf16").Refused("bf16 needs a GPU of compute capability 8.0", "the CPU computes in fp32 alone", "Train.Precision=fp32");
+        program.Run("train", "--device", "cpu", "--set", "Train.Precision=fp8").Refused("precision 'fp8' is none of fp32, bf16");
+        Assert.SkipWhen(TestDevice.WhyNoSimulatedGpu is not null, TestDevice.WhyNoSimulatedGpu ?? "");
+        program.Run("train", "--device", "simulated", "--set", "Train.Precision=bf16").Refused("runs the tensor-core kernels in tests only");
+    }
 }

@@ -79,26 +79,42 @@ public sealed class FakeCudaTests : IDisposable
         program.Run("profile", "op", "add", "--shape", "64x64x64x64", "--device", "cuda", "--peak", "1", "--bandwidth", "1").Refused("Fake Hopper has no", "MiB left", "Train.Batch");
     }
 
-    [Fact]
-    public void AWarmStepStaysOnTheGpu()
+    [Theory, InlineData("fp32"), InlineData("bf16")]
+    public void AWarmStepStaysOnTheGpu(string precision)
     {
+        Assert.SkipWhen(precision == "bf16" && CudaKernels.Ptx("MatMul") is null, "this build has no clang 19");
         // Not what embedding takes at once (16): the batch is the only copy of its size.
         const int batch = 13, faceBytes = batch * 3 * 16 * 16 * 4;
-        program.Run(["train", "--device", "cuda", .. Facesearch.Tiny, "--set", $"Train.Batch={batch}"]).Ended(0);
+        program.Run(["train", "--device", "cuda", .. Facesearch.Tiny, "--set", $"Train.Batch={batch}", "--set", $"Train.Precision={precision}"]).Ended(0);
         string[] lines = File.ReadAllLines(log);
         int[] starts = [.. Enumerable.Range(0, lines.Length).Where(i => lines[i] == $"copy {faceBytes}")];
         Assert.InRange(starts.Length, 4, 10_000);
         for (int step = 1; step + 1 < starts.Length; step++)
         {
             string[] calls = lines[starts[step]..starts[step + 1]];
-            Assert.DoesNotContain(calls, c => c.StartsWith("alloc", StringComparison.Ordinal) || c.StartsWith("free", StringComparison.Ordinal) || c.StartsWith("module", StringComparison.Ordinal));
+            Assert.DoesNotContain(calls, c => c.StartsWith("alloc", StringComparison.Ordinal) || c.StartsWith("free", StringComparison.Ordinal) || c.StartsWith("module", StringComparison.Ordinal) || c.StartsWith("tensor-map", StringComparison.Ordinal));
             // Up: faces, labels, the seed of the gradient, labels once more. Down, and waited for: the loss, and the squares of all gradients together.
             string[] copies = [.. calls.Where(c => c.StartsWith("copy", StringComparison.Ordinal)).Select(c => c["copy ".Length..])];
             Assert.Equal([$"{faceBytes}", $"{4 * batch}", "4", "4", $"{4 * batch}"], copies[..5]);
             Assert.Equal(6, copies.Length);
             Assert.Equal(2, calls.Count(c => c == "wait"));
+            Assert.Equal(precision == "bf16" ? HandWritten : [], HandWrittenOf(calls));
         }
     }
+
+    /// Of one step of the tiny network, in turn.
+    static readonly string[] HandWritten =
+    [
+        "pack_rows", "pack_rows", "matmul_nt_f32_hopper",
+        "pack_rows", "pack_rows", "margin_forward_hopper", "margin_rows", "margin_loss",
+        "pack_rows", "margin_prepare", "pack_rows", "margin_gradient_hopper", "matmul_nn_f32", "margin_centres",
+        "pack_rows", "pack_rows", "matmul_nn_f32", "pack_rows", "pack_rows", "matmul_tn_f32",
+    ];
+
+    static string[] HandWrittenOf(IEnumerable<string> calls) =>
+        [.. calls.Select(c => Regex.Match(c, @"^launch ([a-z0-9_]+)@").Groups[1].Value).Where(name => CudaSources.Any(source => Kernels.Emulator.Written(source).Any(k => k.Name == name)))];
+
+    static readonly string[] CudaSources = [.. Directory.GetFiles(Kernels.Emulator.Folder, "*.cu").Select(f => Path.GetFileNameWithoutExtension(f)!)];
 
     [Fact]
     public void LaunchesAndModulesAreWhatTheDriverTakes()

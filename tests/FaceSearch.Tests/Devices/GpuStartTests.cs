@@ -7,18 +7,11 @@ namespace FaceSearch.Tests.Devices;
 /// <summary>Hand-written kernels between those of ILGPU, on memory of the device.</summary>
 public class GpuStartTests
 {
-    static Gpu Open(bool hopper = false)
-    {
-        Assert.SkipWhen(TestDevice.WhyNoSimulatedGpu is not null, TestDevice.WhyNoSimulatedGpu ?? "");
-        Emulator.SkipUnlessBuilt();
-        return new(GpuAccelerator.Simulated) { Poison = true, Hopper = hopper };
-    }
-
     /// Packed by a hand-written kernel, multiplied by another, added to by one of ILGPU: each sees what the one before wrote.
     [Theory, InlineData(false), InlineData(true)]
     public void KernelsOfBothKindsFollowEachOther(bool hopper)
     {
-        using var device = Open(hopper);
+        using var device = TestDevice.OpenBf16(hopper);
         Assert.Null(device.WhyNoTensorCores);
         Shape a = Shape.Of(130, 72), b = Shape.Of(70, 72);
         float[] ofA = [.. Expect.Normal(a, 0).Select(Bf16.Rounded)], ofB = [.. Expect.Normal(b, 1).Select(Bf16.Rounded)];
@@ -53,7 +46,7 @@ public class GpuStartTests
     [Theory, InlineData(false), InlineData(true)]
     public void TheCheckOfTensorCoresHolds(bool hopper)
     {
-        using var device = Open(hopper);
+        using var device = TestDevice.OpenBf16(hopper);
         Assert.InRange(device.TensorCoreDifference(), 0, 1e-6);
     }
 
@@ -69,7 +62,7 @@ public class GpuStartTests
     [Fact]
     public void EveryTensorHasItsAddress()
     {
-        using var device = Open();
+        using var device = TestDevice.OpenBf16();
         var tensors = new[] { 5, 1 << 23, 1 << 23, 100, 1 << 25, 7 }.Select(count => device.New(Shape.Of(count))).ToArray();
         foreach (var t in tensors)
         {

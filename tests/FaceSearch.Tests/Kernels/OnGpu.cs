@@ -45,9 +45,12 @@ static unsafe class OnGpu
         }
     }
 
+    /// <summary>Skips the test of kernels for compute capability 9.0 on another GPU.</summary>
+    public static void SkipUnlessHopper(bool needed) => Assert.SkipWhen(needed && !Starter.IsHopper, "this GPU is not of compute capability 9.0");
+
     public static void Run(CudaLaunch launch, void* argument, int bytes)
     {
-        Assert.SkipWhen(launch.Kernel.EndsWith("_hopper", StringComparison.Ordinal) && !Starter.IsHopper, "this GPU is not of compute capability 9.0");
+        SkipUnlessHopper(launch.Kernel.EndsWith("_hopper", StringComparison.Ordinal));
         GpuAccelerator.Cuda.Accelerator.Bind();
         var stream = GpuAccelerator.Cuda.Accelerator.DefaultStream;
         foreach (var twin in twins) twin.Up(stream);

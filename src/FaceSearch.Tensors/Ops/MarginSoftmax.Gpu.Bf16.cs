@@ -1,0 +1,101 @@
+namespace FaceSearch.Tensors;
+
+/// <summary>
+/// The head on tensor cores (kernels/MarginSoftmax*.cu): embeddings and centres rounded to bf16, all sums, losses and the centres
+/// themselves in fp32. Some classes at a time: they are packed, and then used while they lie in the L2 cache, so that no copy of a million
+/// centres exists, and none can be out of date. Memory beyond the operands is that of one piece, and 8 bytes a row and 128 classes.
+/// </summary>
+public sealed partial class Gpu
+{
+    void MarginSoftmaxBf16(Tensor unit, Tensor centres, int[] labels, Margin margin, MarginRows rows, Tensor loss)
+    {
+        int batch = unit.Shape.Rows, classes = centres.Shape.Rows, most = PieceClasses(unit, centres);
+        using var x = Pack(unit);
+        using var piece = NewRows(most, centres.Shape.Cols, squares: true);
+        using Tensor own = Upload(labels), losses = New(Shape.Of(batch)), partials = New(Shape.Of(CudaKernels.MarginPartials(classes), 2, batch));
+        for (int first = 0; first < classes; first += most)
+        {
+            int count = Math.Min(most, classes - first);
+            Pack(centres, first, count, piece);
+            var args = new MarginForwardArguments
+            {
+                Tile = Tile(x, piece, own, margin, first, count), Partials = Address(partials) + (nint)(8L * batch * (first / CudaKernels.TileSide)), Cosines = Address(rows.Cosines),
+            };
+            Start(Hopper ? CudaKernels.MarginForwardHopper(args) : CudaKernels.MarginForward(args, false), args);
+        }
+        var ofRows = new MarginRowsArguments
+        {
+            Partials = Address(partials), Cosines = Address(rows.Cosines), Labels = Address(own), FalseLogSums = Address(rows.FalseLogSums), Losses = Address(losses), Margin = new(margin),
+            Batch = batch, Tiles = CudaKernels.MarginPartials(classes),
+        };
+        Start(CudaKernels.MarginRows(ofRows), ofRows);
+        var ofLoss = new MarginLossArguments { Losses = Address(losses), Loss = Address(loss), Batch = batch, Counted = Counted(labels) };
+        Start(CudaKernels.MarginLoss(ofLoss), ofLoss);
+    }
+
+    void MarginSoftmaxBackwardBf16(Tensor unit, Tensor centres, int[] labels, Margin margin, MarginRows rows, Tensor dLoss, Tensor? dUnit, Tensor? dCentres, CentreUpdate? update)
+    {
+        int batch = unit.Shape.Rows, dimension = unit.Shape.Cols, classes = centres.Shape.Rows, most = PieceClasses(unit, centres), depth = Math.Min(most, classes);
+        int sliceDepth = CudaKernels.SliceDepth(depth, CudaKernels.Slices(batch, dimension, depth, FewTiles)), slices = (depth + sliceDepth - 1) / sliceDepth;
+        using var x = Pack(unit);
+        using var piece = NewRows(most, dimension, squares: true);
+        using var gradients = NewRows(batch, most);
+        using Tensor own = Upload(labels), prepared = New(Shape.Of(3, batch)), along = New(Shape.Of(CudaKernels.MarginParts(batch), most));
+        using var sums = dUnit is null || slices == 1 ? null : New(Shape.Of(slices, batch, dimension));
+        var prepare = new MarginPrepareArguments
+        {
+            Cosines = Address(rows.Cosines), FalseLogSums = Address(rows.FalseLogSums), Labels = Address(own), LossGradient = Address(dLoss), Rows = Address(prepared), Margin = new(margin),
+            Batch = batch, Counted = Counted(labels),
+        };
+        Start(CudaKernels.MarginPrepare(prepare), prepare);
+        for (int first = 0; first < classes; first += most)
+        {
+            int count = Math.Min(most, classes - first);
+            Pack(centres, first, count, piece);
+            var tile = Tile(x, piece, own, margin, first, count);
+            var gradient = new MarginGradientArguments
+            {
+                Tile = tile, Rows = Address(prepared), Cosines = Address(rows.Cosines), Gradients = gradients.Address(), Along = Address(along), PitchGradients = most, PitchAlong = most,
+            };
+            Start(Hopper ? CudaKernels.MarginGradientHopper(gradient) : CudaKernels.MarginGradient(gradient, false), gradient);
+            if (dUnit is not null)
+            {
+                // Slices of the same depth in every piece, so that each adds to what it left; the last piece may have fewer.
+                var product = new MatMulArguments
+                {
+                    A = gradients.Address(), B = piece.Address(), C = Address(sums ?? dUnit), PitchA = most, PitchB = piece.Pitch, PitchC = dimension, SliceC = (long)batch * dimension,
+                    Rows = batch, Columns = dimension, Depth = count, SliceDepth = sliceDepth, Alpha = 1, Add = first > 0 ? 1 : 0,
+                };
+                Start(CudaKernels.MatMul(product, false, false, false), product);
+            }
+            if (dCentres is null && update is null) continue;
+            var centre = new MarginCentresArguments
+            {
+                Gradients = gradients.Address(), Unit = x.Address(), Along = Address(along), Squares = Address(piece.Squares!), Masters = Row(centres, first),
+                Velocities = update?.Velocity is { } velocity ? Row(velocity, first) : 0, Result = dCentres is null ? 0 : Row(dCentres, first),
+                PitchGradients = most, PitchUnit = x.Pitch, PitchAlong = most, PitchSquares = most, PitchMasters = dimension, PitchResult = dimension,
+                Batch = batch, Dimension = dimension, Classes = count, Parts = CudaKernels.MarginParts(dimension), AlongTiles = CudaKernels.MarginParts(batch),
+                Rate = update?.Rate ?? 0, Momentum = update?.Momentum ?? 0, WeightDecay = update?.WeightDecay ?? 0, Nesterov = update is { Nesterov: true } ? 1 : 0,
+            };
+            Start(CudaKernels.MarginCentres(centre), centre);
+        }
+        if (sums is not null) SumSlices(sums, slices, dUnit!);
+    }
+
+    /// Classes at a time: as many as memory for their gradients holds, and as many centres as fill twice that.
+    int PieceClasses(Tensor unit, Tensor centres)
+    {
+        long bytes = 4L * GradientFloats;
+        return Math.Min(CudaKernels.MarginClasses(unit.Shape.Rows, centres.Shape.Rows, bytes), CudaKernels.MarginClasses(unit.Shape.Cols, centres.Shape.Rows, 2 * bytes));
+    }
+
+    MarginTileArgument Tile(in Bf16Rows x, in Bf16Rows piece, Tensor labels, Margin margin, int first, int count) => new()
+    {
+        Unit = Hopper ? TensorMap(x.Plan(0, x.Rows)) : x.Address(), Centres = Hopper ? TensorMap(piece.Plan(0, count)) : piece.Address(), Squares = Address(piece.Squares!), Labels = Address(labels),
+        PitchUnit = x.Pitch, PitchCentres = piece.Pitch, PitchSquares = piece.Rows, First = first,
+        Batch = x.Rows, Dimension = x.Columns, Classes = count, Parts = CudaKernels.MarginParts(x.Columns), FalseScale = margin.FalseScale,
+    };
+
+    /// The address of a row of a matrix of floats.
+    static nint Row(Tensor matrix, long row) => Address(matrix) + (nint)(4 * row * matrix.Shape.Cols);
+}
