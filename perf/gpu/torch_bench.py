@@ -17,7 +17,7 @@ from torch import nn
 SCALE, MARGIN, EDGE = 64.0, 0.5, 1 - 1e-6
 COS, SIN = math.cos(MARGIN), math.sin(MARGIN)
 RATE, MOMENTUM, DECAY = 0.01, 0.9, 5e-4
-CHUNK = 65536
+CHUNK = 40_000   # divides a million: one shape to compile
 
 
 # Single ops.
@@ -73,7 +73,7 @@ def chunked_gradients(sums, gradients, x, centres, labels):
     low = unit.bfloat16()
     own = centres[labels]
     own_inverse = torch.rsqrt((own * own).sum(1))
-    plain = (low.float() * own.bfloat16().float()).sum(1) * own_inverse
+    plain = (low.float() * own.bfloat16().float()).sum(1).bfloat16().float() * own_inverse   # rounded as the product of a chunk
     t = plain.clamp(-EDGE, EDGE)
     sine = (1 - t * t).sqrt()
     moved, slope = (t * COS - sine * SIN) * SCALE, COS + SIN * t / sine
@@ -83,7 +83,7 @@ def chunked_gradients(sums, gradients, x, centres, labels):
         top, total, inverse = sums(low, centres[start:start + CHUNK], top, total)
         inverses.append(inverse)
     # The target's plain logit is in the sum where the moved one belongs.
-    total = total - (plain * SCALE - top).exp()
+    total = (total - (plain * SCALE - top).exp()).clamp_min(1e-30)
     log_sum = top + total.log()
     loss = (log_sum - moved).mean()
     d_unit, d_centres = torch.zeros_like(x), torch.empty_like(centres)
