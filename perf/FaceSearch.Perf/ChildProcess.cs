@@ -15,7 +15,6 @@ sealed class ChildProcess : IDisposable
     readonly Process process;
     readonly List<Sample> rounds = [];
     double measured;
-    Timer? deadline;
     volatile bool late;
 
     ChildProcess(ProcessStartInfo start)
@@ -46,10 +45,10 @@ sealed class ChildProcess : IDisposable
     /// <summary>The process, getting warm while others do.</summary>
     public static ChildProcess Begin(ProcessStartInfo start) => new(start);
 
-    /// <summary>Itself, warm; null, having said why, if it ended before that. Ends it at a deadline, after which it answers nothing.</summary>
+    /// <summary>Itself, warm; null, having said why, if it ended before that, or was ended because it was not ready in time.</summary>
     public ChildProcess? WhenReady(TimeSpan? patience = null)
     {
-        if (patience is { } limit) deadline = new(_ => Kill(), null, limit > TimeSpan.Zero ? limit : TimeSpan.Zero, Timeout.InfiniteTimeSpan);
+        using var deadline = patience is { } limit ? new Timer(_ => Kill(), null, limit > TimeSpan.Zero ? limit : TimeSpan.Zero, Timeout.InfiniteTimeSpan) : null;
         if (process.StandardOutput.ReadLine() is not null) return this;
         process.WaitForExit();
         Console.Error.WriteLine($"{string.Join(' ', process.StartInfo.ArgumentList.Prepend(Path.GetFileName(process.StartInfo.FileName)))} ended with {process.ExitCode}: {(late ? "out of time" : Complaint)}");
@@ -114,7 +113,6 @@ sealed class ChildProcess : IDisposable
     {
         if (!Ended) process.StandardInput.Close();
         process.WaitForExit();
-        deadline?.Dispose();
         process.Dispose();
     }
 }
