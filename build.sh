@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# One entry for every command: ./build.sh search | test | build | run <facesearch arguments> | publish | perf <case>|all | native | lines
+# One entry for every command: ./build.sh search | test | build | run <facesearch arguments> | publish | gpu-bundle | perf <case>|all | native | lines
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -11,6 +11,7 @@ usage() {
 ./build.sh build              restore and build, warnings are errors
 ./build.sh run <arguments>    any facesearch command, for example: ./build.sh run doctor
 ./build.sh publish [folder]   one file that runs where there is no SDK (Linux on x64): the folder's facesearch
+./build.sh gpu-bundle [folder]  the folder's facesearch-gpu.tar.gz: checks and benchmarks for a GPU machine without an SDK (perf/gpu/README.md)
 ./build.sh perf <case>|all    measurements beside TorchSharp; ./build.sh perf --list names them, --table prints the results
 ./build.sh lines              size of the code, folder by folder
 TXT
@@ -52,9 +53,24 @@ simulated_gpu() {
     native/build.sh
 }
 
-publish() {
-    dotnet publish -c Release -v quiet --nologo -r linux-x64 -p:PublishSingleFile=true -o "$1" src/FaceSearch.Cli/FaceSearch.Cli.csproj
-    echo "$1/facesearch: $(du -m "$1/facesearch" | cut -f1) MB"
+# folder, project
+publish() { dotnet publish -c Release -v quiet --nologo -r linux-x64 -p:PublishSingleFile=true -o "$1" "$2"; }
+
+size() { echo "$1: $(du -m "$1" | cut -f1) MB"; }
+
+gpu_bundle() {
+    local inside=$1/facesearch-gpu
+    rm -rf "$inside" && mkdir -p "$inside/ptx"
+    publish "$inside" src/FaceSearch.Cli/FaceSearch.Cli.csproj
+    publish "$inside" perf/FaceSearch.Perf/FaceSearch.Perf.csproj
+    mv "$inside/FaceSearch.Perf" "$inside/facesearch-perf"
+    rm -f "$inside"/*.json
+    cp perf/gpu/* "$inside"
+    cp kernels/obj/*.ptx "$inside/ptx" 2>/dev/null || echo "no kernels are compiled: apt-get install clang-19" >&2
+    git describe --always --dirty=+ >"$inside/commit" 2>/dev/null || echo unknown >"$inside/commit"
+    tar -C "$1" -czf "$1/facesearch-gpu.tar.gz" facesearch-gpu
+    rm -r "$inside"
+    size "$1/facesearch-gpu.tar.gz"
 }
 
 run_tests() {
@@ -100,7 +116,14 @@ case "${1:-}" in
         need_sdk
         native/build.sh
         kernels/compile.sh ptx
-        publish "${2:-publish}"
+        publish "${2:-publish}" src/FaceSearch.Cli/FaceSearch.Cli.csproj
+        size "${2:-publish}/facesearch"
+        ;;
+    gpu-bundle)
+        need_sdk
+        native/build.sh
+        kernels/compile.sh ptx
+        gpu_bundle "${2:-publish}"
         ;;
     perf)
         need_sdk

@@ -15,6 +15,7 @@ sealed class ChildProcess : IDisposable
     readonly Process process;
     readonly List<Sample> rounds = [];
     double measured;
+    volatile bool late;
 
     ChildProcess(ProcessStartInfo start)
     {
@@ -39,20 +40,40 @@ sealed class ChildProcess : IDisposable
         ?? throw new InvalidOperationException($"our side of {one.Name} ended before it was ready; try: ./build.sh perf {one.Name} --no-peer");
 
     /// <summary>The process, warm; null if it ended before that.</summary>
-    public static ChildProcess? Start(ProcessStartInfo start)
+    public static ChildProcess? Start(ProcessStartInfo start) => Begin(start).WhenReady();
+
+    /// <summary>The process, getting warm while others do.</summary>
+    public static ChildProcess Begin(ProcessStartInfo start) => new(start);
+
+    /// <summary>Itself, warm; null, having said why, if it ended before that, or was ended because it was not ready in time.</summary>
+    public ChildProcess? WhenReady(TimeSpan? patience = null)
     {
-        var child = new ChildProcess(start);
-        if (child.process.StandardOutput.ReadLine() is not null) return child;
-        child.process.WaitForExit();
-        Console.Error.WriteLine($"{Path.GetFileName(start.FileName)} ended with {child.process.ExitCode}: {child.Complaint}");
-        child.Dispose();
+        using var deadline = patience is { } limit ? new Timer(_ => Kill(), null, limit > TimeSpan.Zero ? limit : TimeSpan.Zero, Timeout.InfiniteTimeSpan) : null;
+        if (process.StandardOutput.ReadLine() is not null) return this;
+        process.WaitForExit();
+        Console.Error.WriteLine($"{string.Join(' ', process.StartInfo.ArgumentList.Prepend(Path.GetFileName(process.StartInfo.FileName)))} ended with {process.ExitCode}: {(late ? "out of time" : Complaint)}");
+        Ended = true;
+        Dispose();
         return null;
+    }
+
+    void Kill()
+    {
+        late = true;
+        try
+        {
+            process.Kill(entireProcessTree: true);
+        }
+        catch (InvalidOperationException)
+        {
+            // It ended by itself.
+        }
     }
 
     /// <summary>How to start this program again with other arguments.</summary>
     public static ProcessStartInfo Self(params string[] arguments)
     {
-        var program = typeof(ChildProcess).Assembly.Location;
+        var program = Environment.GetCommandLineArgs()[0];
         return new(Environment.ProcessPath!, Path.GetFileNameWithoutExtension(Environment.ProcessPath) == "dotnet" ? [program, .. arguments] : arguments);
     }
 

@@ -1,19 +1,22 @@
 using FaceSearch.Perf;
-using FaceSearch.Perf.Micro;
 using FaceSearch.Tensors;
 
-// ./build.sh perf <case>|all|micro|--list|--table …; `child` and `spin` are what this program starts itself with.
+// ./build.sh perf <case>|all|micro|--list|--table …; `gpu …`: perf/gpu; `child` and `spin` are what this program starts itself with.
 switch (args)
 {
     case [ChildProcess.Verb, var name, var threads]:
         ProcessFigures.GiveWayWhenMemoryIsShort();
         using (var device = Cpu.Create(int.Parse(threads)))
-            Sampler.Serve(Cases.Find(name)!.Ours(device), Console.In, Console.Out);
+            Sampler.Serve(Cases.Find(name)!.Ours!(device), Console.In, Console.Out);
         return 0;
     case [Neighbour.Verb]:
         return Neighbour.Spin();
+#if MICRO
     case ["micro", .. var filter]:
-        return MicroBenchmarks.Run(filter);
+        return FaceSearch.Perf.Micro.MicroBenchmarks.Run(filter);
+#endif
+    case ["gpu", .. var rest]:
+        return GpuProgram.Run(rest);
     case ["--help" or "-h"]:
         Console.WriteLine(PerfOptions.Usage);
         return 0;

@@ -19,17 +19,19 @@ sealed record Row(string Date, string Commit, string Machine, string Case, int T
     public const string Header = "date,commit,machine,case,threads,ours_ms,p20,p80,gflops,roof,gbs,ours_mb,faults_per_step,peer_best_ms,peer_best_form,peer_best_mb," +
         "peer_usual_ms,peer_usual_mb,ratio_best,ratio_usual,allocated_per_step,peak_gflops,read_gbs,copy_gbs";
 
-    public static Row Of(Case one, int threads, Roof roof, Sample ours, Dictionary<PeerForm, Sample> peer)
+    /// <summary>A row of this machine, or of the GPU that is named; ours null where it could not be measured.</summary>
+    public static Row Of(Case one, int threads, Roof roof, Sample? ours, Dictionary<PeerForm, Sample> peer, string? machine = null, string? commit = null)
     {
-        double ms = ours.At(0.5);
+        double At(double quantile) => ours?.At(quantile) ?? double.NaN;
+        double ms = At(0.5);
         var work = one.Work();
         var best = peer.OrderBy(p => p.Value.At(0.5)).FirstOrDefault();
         var usual = peer.GetValueOrDefault(one.Peer[0]);
         double bestMs = best.Value?.At(0.5) ?? double.NaN, usualMs = usual?.At(0.5) ?? double.NaN;
-        return new(DateTime.UtcNow.ToString("yyyy-MM-dd HH:mm", CultureInfo.InvariantCulture), Perf.Machine.Commit(), Perf.Machine.Name, one.Name, threads,
-            ms, ours.At(0.2), ours.At(0.8), 2e-6 * work.Macs / ms, roof.Milliseconds(work) / ms, 1e-6 * work.Bytes / ms, ours.PeakMegabytes, ours.FaultsPerStep,
+        return new(DateTime.UtcNow.ToString("yyyy-MM-dd HH:mm", CultureInfo.InvariantCulture), commit ?? Perf.Machine.Commit(), machine ?? Perf.Machine.Name, one.Name, threads,
+            ms, At(0.2), At(0.8), 2e-6 * work.Macs / ms, roof.Milliseconds(work) / ms, 1e-6 * work.Bytes / ms, ours?.PeakMegabytes ?? double.NaN, ours?.FaultsPerStep ?? double.NaN,
             bestMs, best.Key?.Name ?? "", best.Value?.PeakMegabytes ?? double.NaN, usualMs, usual?.PeakMegabytes ?? double.NaN, bestMs / ms, usualMs / ms,
-            ours.AllocatedPerStep, roof.Gigaflops, roof.ReadGigabytes, roof.CopyGigabytes);
+            ours?.AllocatedPerStep ?? double.NaN, roof.Gigaflops, roof.ReadGigabytes, roof.CopyGigabytes);
     }
 
     public string Summary =>

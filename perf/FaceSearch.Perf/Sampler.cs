@@ -3,8 +3,9 @@ using System.Globalization;
 
 namespace FaceSearch.Perf;
 
-/// <summary>Something to time. Prepare runs before every Run and is not timed.</summary>
-sealed record Step(Action Run, Action? Prepare = null);
+/// <summary>Something to time. Prepare runs before every Run and is not timed. A Run does the work Repeats times and waits for its end.</summary>
+/// <param name="Megabytes">The most memory so far, where that is not the process's: a GPU's.</param>
+sealed record Step(Action Run, Action? Prepare = null, int Repeats = 1, Func<double>? Megabytes = null);
 
 /// <summary>
 /// The child's half of a measurement, the same code for us and for the peer: warms up, says `ready`, and then answers each
@@ -48,12 +49,12 @@ static class Sampler
             double faultsBefore = ProcessFigures.MinorFaults();
             long allocatedBefore = GC.GetAllocatedBytesForCurrentThread(), start = Stopwatch.GetTimestamp();
             step.Run();
-            times.Add(Stopwatch.GetElapsedTime(start).TotalMilliseconds);
+            times.Add(Stopwatch.GetElapsedTime(start).TotalMilliseconds / step.Repeats);
             allocated += GC.GetAllocatedBytesForCurrentThread() - allocatedBefore;
             faults += ProcessFigures.MinorFaults() - faultsBefore;
         }
         while (watch.Elapsed.TotalSeconds < seconds);
-        return new([.. times], faults / times.Count, allocated / times.Count, ProcessFigures.PeakMegabytes());
+        return new([.. times], faults / times.Count, allocated / times.Count, step.Megabytes?.Invoke() ?? ProcessFigures.PeakMegabytes());
     }
 }
 

@@ -38,9 +38,14 @@ public static class TestDevice
     public static string? WhyNoSimulatedGpu { get; } = Tensors.Devices.WhyNotSimulated();
     public static string? WhyNoCudaGpu { get; } = CudaDriver.WhyNot();
 
-    /// <summary>The simulated GPU with its tensor cores emulated. Skips the test where there is none.</summary>
+    /// <summary>The simulated GPU with its tensor cores emulated, or the real one where its kernels are checked (<see cref="Kernels.OnGpu"/>). Skips the test where there is none.</summary>
     public static Gpu OpenBf16(bool hopper = false, int gradientFloats = 1 << 13)
     {
+        if (Kernels.OnGpu.Wanted)
+        {
+            Kernels.OnGpu.SkipUnlessHopper(hopper);
+            return new(GpuAccelerator.Cuda) { Poison = true, Precision = Precision.Bf16, Hopper = hopper, GradientFloats = gradientFloats };
+        }
         Assert.SkipWhen(WhyNoSimulatedGpu is not null, WhyNoSimulatedGpu ?? "");
         Kernels.Emulator.SkipUnlessBuilt();
         return new(GpuAccelerator.Simulated) { Poison = true, Precision = Precision.Bf16, Hopper = hopper, GradientFloats = gradientFloats };

@@ -10,14 +10,14 @@ static class HeadSteps
     const float Rate = 0.01f, Momentum = 0.9f;
     static readonly Margin Margin = new(64, 64, 1, 0.5f, 0);
 
-    public static Step Head(Device device, int classes)
+    public static Step Head(Device device, int classes, int rows = Batch)
     {
-        Shape batch = Shape.Of(Batch, Dimensions), all = Shape.Of(classes, Dimensions);
+        Shape batch = Shape.Of(rows, Dimensions), all = Shape.Of(classes, Dimensions);
         Tensor centres = device.New(all).Fill(0.05f, 1), velocity = device.New(all).Fill(0, 2);
         centres.NeedsGradient = true;
         var update = new CentreUpdate(velocity, Rate, Momentum, Nesterov: false, WeightDecay: 0);
         var embeddings = Values.Normal(batch, 3);
-        int[] labels = [.. Enumerable.Range(0, Batch).Select(i => Noise.Below(classes, 1, 4, (ulong)i))];
+        int[] labels = [.. Enumerable.Range(0, rows).Select(i => Noise.Below(classes, 1, 4, (ulong)i))];
         return new(() =>
         {
             using var tape = new Tape(device);
@@ -28,9 +28,9 @@ static class HeadSteps
     }
 
     /// Three products of the batch with all centres; centres read by loss and by gradients and written, velocity read and written.
-    public static Cost Work(int classes)
+    public static Cost Work(int classes, int rows = Batch)
     {
-        long macs = 3L * Batch * Dimensions * classes;
+        long macs = 3L * rows * Dimensions * classes;
         return new(macs, 2 * macs, 5 * 4L * classes * Dimensions);
     }
 }

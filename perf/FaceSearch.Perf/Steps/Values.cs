@@ -15,10 +15,17 @@ static unsafe class Values
 
     /// <summary>
     /// Uniform numbers in ±scale for a matrix, or a map of full blocks of sixteen channels; written in place, since a copy
-    /// would count in the peak of memory that is measured.
+    /// would count in the peak of memory that is measured. On a GPU any shape, and copied.
     /// </summary>
     public static Tensor Fill(this Tensor tensor, float scale, ulong stream)
     {
+        if (tensor.Device is Gpu gpu)
+        {
+            var values = new float[tensor.Shape.Count];
+            if (scale != 0) Parallel.For(0, values.Length, i => values[i] = scale * (float)(2 * Noise.Uniform(1, stream, (ulong)i) - 1));
+            gpu.Write(tensor, values);
+            return tensor;
+        }
         float* to = Pointer(tensor);
         for (long i = 0; i < tensor.Shape.Count; i++) to[i] = scale * (float)(2 * Noise.Uniform(1, stream, (ulong)i) - 1);
         return tensor;

@@ -29,6 +29,9 @@ static partial class CudaKernels
         return stream is null ? null : new StreamReader(new GZipStream(stream, CompressionMode.Decompress)).ReadToEnd();
     }
 
+    /// <summary>The sources that this build has compiled.</summary>
+    public static string[] Sources { get; } = [.. typeof(CudaKernels).Assembly.GetManifestResourceNames().Where(n => n.EndsWith(".ptx", StringComparison.Ordinal)).Select(n => n[..n.LastIndexOf(".sm_", StringComparison.Ordinal)]).Order()];
+
     static int Tiles(int elements) => Blocks(elements, TileSide);
     static int Blocks(long elements, int each) => checked((int)((elements + each - 1) / each));
 }

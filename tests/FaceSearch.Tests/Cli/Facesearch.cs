@@ -45,6 +45,9 @@ sealed class Facesearch : IDisposable
     /// <summary>Variables beside those of this process.</summary>
     public Dictionary<string, string> Variables { get; } = [];
 
+    /// <summary>What to run in place of the program as it was built: one that was published, or a script.</summary>
+    public string? Published { get; init; }
+
     public string In(string name) => Path.Combine(Folder, name);
 
     public Finished Run(params string[] args) => Wait(Start(args));
@@ -67,13 +70,13 @@ sealed class Facesearch : IDisposable
 
     Process Start(string[] args)
     {
-        var start = new ProcessStartInfo(Environment.GetEnvironmentVariable("DOTNET_HOST_PATH") is { Length: > 0 } host ? host : "dotnet")
+        var start = new ProcessStartInfo(Published ?? (Environment.GetEnvironmentVariable("DOTNET_HOST_PATH") is { Length: > 0 } host ? host : "dotnet"))
         {
             RedirectStandardOutput = true,
             RedirectStandardError = true,
             WorkingDirectory = Folder,
         };
-        start.ArgumentList.Add(Path.Combine(AppContext.BaseDirectory, "facesearch.dll"));
+        if (Published is null) start.ArgumentList.Add(Path.Combine(AppContext.BaseDirectory, "facesearch.dll"));
         foreach (var arg in args) start.ArgumentList.Add(arg);
         start.Environment["FACESEARCH_CACHE"] = In("cache");
         foreach (var (name, value) in Variables) start.Environment[name] = value;

@@ -26,8 +26,11 @@ static unsafe partial class Emulator
 
     static readonly nint Library = NativeLibrary.TryLoad(Path.Combine(Folder, "obj/libkernels.so"), out nint library) ? library : 0;
 
+    /// <summary>Whether the kernels were compiled for the CPU.</summary>
+    public static bool IsBuilt => Library != 0;
+
     /// <summary>Skips the test where the kernels were not compiled for the CPU.</summary>
-    public static void SkipUnlessBuilt() => Assert.SkipUnless(Library != 0, "kernels/obj/libkernels.so is missing: kernels/compile.sh emulate makes it where g++ is");
+    public static void SkipUnlessBuilt() => Assert.SkipUnless(IsBuilt || OnGpu.Wanted, "kernels/obj/libkernels.so is missing: kernels/compile.sh emulate makes it where g++ is");
 
     /// <summary>The simulated GPU of all tests has hand-written kernels where they were compiled for the CPU.</summary>
     [ModuleInitializer]
@@ -37,8 +40,13 @@ static unsafe partial class Emulator
     public static void Run<T>(CudaLaunch launch, in T arguments, Order order = Order.Forwards) where T : unmanaged
     {
         SkipUnlessBuilt();
-        Assert.Contains((launch.Kernel, typeof(T).Name), Written(launch.Source));
         T copy = arguments;
+        if (OnGpu.Wanted)
+        {
+            OnGpu.Run(launch, &copy, sizeof(T));
+            return;
+        }
+        Assert.Contains((launch.Kernel, typeof(T).Name), Written(launch.Source));
         Run(launch, &copy, sizeof(T), order);
     }
 
@@ -54,7 +62,8 @@ static unsafe partial class Emulator
     public static Global<ulong> TensorMap(TensorMapPlan plan)
     {
         var map = new Global<ulong>(16);
-        Encode(plan, map.Values);
+        if (OnGpu.Wanted) OnGpu.Encode(plan, map.Values);
+        else Encode(plan, map.Values);
         return map;
     }
 
@@ -97,6 +106,8 @@ sealed unsafe class Global<T> : IDisposable where T : unmanaged
     const int Guard = 256;
     readonly byte* memory;
     readonly long bytes;
+    readonly int start;
+    readonly OnGpu.Twin? twin;
 
     /// Offset moves the first element off its boundary, by elements.
     public Global(long count, int offset = 0)
@@ -104,18 +115,22 @@ sealed unsafe class Global<T> : IDisposable where T : unmanaged
         (Count, bytes) = (count, (count + offset) * sizeof(T));
         memory = (byte*)NativeMemory.AlignedAlloc((nuint)((bytes + 2 * Guard + 255) / 256 * 256), 256);
         new Span<byte>(memory, checked((int)(bytes + 2 * Guard))).Fill(0xFF);
-        Address = (nint)(memory + Guard + offset * sizeof(T));
+        start = Guard + offset * sizeof(T);
+        if (OnGpu.Wanted) twin = new(memory, checked((int)(bytes + 2 * Guard)));
+        Address = (twin?.Address ?? (nint)memory) + start;
     }
 
     public Global(ReadOnlySpan<T> values, int offset = 0) : this(values.Length, offset) => values.CopyTo(Values);
 
     public long Count { get; }
+    /// <summary>As kernels see it.</summary>
     public nint Address { get; }
-    public Span<T> Values => new((void*)Address, checked((int)Count));
+    public Span<T> Values => new(memory + start, checked((int)Count));
 
     public void Dispose()
     {
         bool whole = !new Span<byte>(memory, Guard).ContainsAnyExcept((byte)0xFF) && !new Span<byte>(memory + Guard + bytes, Guard).ContainsAnyExcept((byte)0xFF);
+        twin?.Dispose();
         NativeMemory.AlignedFree(memory);
         Assert.True(whole, "a kernel wrote outside its output");
     }

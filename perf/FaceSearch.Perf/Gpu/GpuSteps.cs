@@ -1,0 +1,87 @@
+using FaceSearch.Recognition;
+using FaceSearch.Tensors;
+
+namespace FaceSearch.Perf;
+
+/// <summary>
+/// Our side of the GPU's cases. A step is done Repeats times and then waited for: the wall clock over all of them, so that starting a
+/// kernel costs what it costs in a training.
+/// </summary>
+static class GpuSteps
+{
+    const int Short = 10, Long = 2;
+
+    static Step Many(Device device, int repeats, Action once) => new(() =>
+    {
+        for (int i = 0; i < repeats; i++) once();
+        device.Synchronize();
+    }, Repeats: repeats, Megabytes: () => device.PeakBytes / 1e6);
+
+    static Step Many(Device device, Step step) => Many(device, Long, step.Run);
+
+    /// <summary>A square product of bf16 by the hand-written kernel alone: C = A·Bᵀ, fp32 sums.</summary>
+    public static Step Product(Gpu device, int n)
+    {
+        nint Packed(ulong stream)
+        {
+            using var floats = device.New(Shape.Of(n, n)).Fill(1, stream);
+            var to = device.New(Shape.Of(n, n / 2));
+            var pack = new PackRowsArguments { From = Gpu.Address(floats), To = Gpu.Address(to), PitchFrom = n, PitchTo = n, PitchSquares = n, Rows = n, Columns = n };
+            device.Start(CudaKernels.PackRows(pack), pack);
+            return device.Hopper ? device.TensorMap(new(Gpu.Address(to), 2L * n, n, n)) : Gpu.Address(to);
+        }
+        var result = device.New(Shape.Of(n, n));
+        var args = new MatMulArguments
+        {
+            A = Packed(1), B = Packed(2), C = Gpu.Address(result), PitchA = n, PitchB = n, PitchC = n, Rows = n, Columns = n, Depth = n, SliceDepth = CudaKernels.SliceDepth(n, 1), Alpha = 1,
+        };
+        var launch = device.Hopper ? CudaKernels.MatMulHopper(args, false) : CudaKernels.MatMul(args, false, true, false);
+        return Many(device, Short, () => device.Start(launch, args));
+    }
+
+    /// <summary>Forward and both gradients, operands where they were: no tape, no upload.</summary>
+    public static Step Convolution(Device device, ConvolutionSize size)
+    {
+        var (x, weight, y) = size.Shapes;
+        Tensor Filled(Shape shape, ulong stream) => device.New(shape).Fill(1, stream);
+        Tensor inX = Filled(x, 1), inW = Filled(weight, 2), inDy = Filled(y, 3), outY = device.New(y), dx = device.New(x), dw = device.New(weight);
+        return Many(device, Short, () =>
+        {
+            device.Conv2d(inX, inW, outY, size.Sliding, null);
+            device.Conv2dBackward(inX, inDy, inW, dx, dw, size.Sliding);
+        });
+    }
+
+    public static Step Head(Device device, int classes, int batch) => Many(device, HeadSteps.Head(device, classes, batch));
+
+    public static Step Training(Device device, NetSettings net, int batch) => Many(device, NetSteps.Training(device, net, batch));
+}
+
+/// <summary>A convolution: square maps, zero border of half the kernel.</summary>
+sealed record ConvolutionSize(int Batch, int Channels, int Outputs, int Side, int Kernel, int Stride = 1, bool Depthwise = false)
+{
+    public Sliding Sliding => new(Stride, Kernel / 2, Depthwise ? Channels : 1);
+
+    public (Shape X, Shape Weight, Shape Y) Shapes
+    {
+        get
+        {
+            int side = Sliding.Outputs(Side, Kernel);
+            return (Shape.Map(Batch, Channels, Side, Side), Shape.Of(Outputs, Depthwise ? 1 : Channels, Kernel, Kernel), Shape.Map(Batch, Outputs, side, side));
+        }
+    }
+
+    /// <summary>Three passes, each of which reads two operands and writes one, maps in bf16.</summary>
+    public Cost Work
+    {
+        get
+        {
+            var (x, weight, y) = Shapes;
+            long macs = 3 * y.Count * weight.Cols;
+            return new(macs, 2 * macs, 2 * 3 * (x.Count + y.Count + weight.Count));
+        }
+    }
+
+    /// <summary>In the words of perf/gpu/torch_bench.py.</summary>
+    public string Arguments => $"conv n={Batch} c={Channels} k={Outputs} side={Side} kernel={Kernel} stride={Stride} groups={(Depthwise ? Channels : 1)}";
+}
