@@ -117,6 +117,4 @@ public sealed unsafe partial class Cpu<V>
                 Lanes.StorePart(sum, dUnit + (long)b * tiling.Dimension + column + k, columns - k);
             }
     }
-
-    static int Counted(int[] labels) => Math.Max(1, labels.Count(label => label >= 0));
 }

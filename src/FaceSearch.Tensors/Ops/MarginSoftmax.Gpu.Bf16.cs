@@ -107,8 +107,6 @@ public sealed partial class Gpu
         return counted;
     }
 
-    static int Counted(int[] labels) => Math.Max(1, labels.Count(label => label >= 0));
-
     static nint LabelsAt(Tensor numbers) => Address(numbers) + 4 * GpuNumbers.Labels;
 
     /// The address of a row of a matrix of floats.

@@ -24,6 +24,8 @@ public abstract partial class Device
     internal abstract void MarginSoftmax(Tensor unit, Tensor centres, int[] labels, Margin margin, MarginRows rows, Tensor loss);
     /// Gradients by the unit embeddings and by the centres, null where none is needed; or the update of the centres.
     internal abstract void MarginSoftmaxBackward(Tensor unit, Tensor centres, int[] labels, Margin margin, MarginRows rows, Tensor dLoss, Tensor? dUnit, Tensor? dCentres, CentreUpdate? update);
+    /// Rows that the mean is over.
+    private protected static int Counted(int[] labels) => Math.Max(1, labels.Count(label => label >= 0));
     /// Whether the backward pass may take cosines rounded to 16 bits.
     private protected virtual bool RoundsCosines => true;
     internal bool Keeps(MarginTiling tiling) => RoundsCosines && tiling.KeptTiles > 0;

@@ -60,6 +60,21 @@ public class ReplayTests
         Assert.Equal(Steps - 1, repeated.Repeated);
     }
 
+    /// <summary>Hand-written kernels have margin, and SGD's rate where it moves the centres, as arguments: those steps are told again when they change.</summary>
+    [Theory]
+    [InlineData(1, 3.5, false)]
+    [InlineData(0, 3.5, true)]
+    [InlineData(0, 0, false)]
+    public void StepsInBf16AreRepeatedOnlyWhileTheirArgumentsStay(double ramp, double clip, bool stay)
+    {
+        var settings = Changing("sgd", clip);
+        settings = settings with { Head = settings.Head with { Ramp = ramp } };
+        Gpu told = TestDevice.OpenBf16(replays: false), repeated = TestDevice.OpenBf16();
+        Assert.Equal(Run(told, settings), Run(repeated, settings));
+        Assert.Equal(0, told.Repeated);
+        Assert.InRange(repeated.Repeated, stay ? Steps - 2 : 0, stay ? Steps - 1 : Steps / 2);
+    }
+
     /// What somebody takes between two steps may be what the recorded step writes to: then it is told once more.
     [Fact]
     public void MemoryThatIsTakenMeanwhileIsLeftAlone()
