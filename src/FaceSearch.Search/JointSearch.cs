@@ -75,20 +75,27 @@ public sealed class JointSearch
     JointSearchResult Run(IProgress<StudyEvent>? progress, Stopwatch watch)
     {
         NoteEnvironment();
-        var data = FaceData.Load(shared, new Told<LoadProgress>(p => p.Done == p.Total, p => log($"{p.What} {p.Done}/{p.Total}")), stop);
-        log($"faces: {data.Summary}");
-        var runner = new RecognitionRunner(data, Teach(data, out int dimensions), dimensions, settings.Study);
+        var (data, runner) = Prepare(refit: false);
         new Study(store, runner, progress).Run(stop);
         stop.ThrowIfCancellationRequested();
 
         var winner = Winner(runner);
-        Finals(runner, winner);
-        Last(runner, winner);
+        var refit = new Lazy<RecognitionRunner>(() => settings.Study.Refit ? Prepare(refit: true).Runner : runner);
+        Finals(refit, winner);
+        Last(refit, winner);
         Audit(runner, data, winner);
         store.SetNote("seconds", watch.Elapsed.TotalSeconds.ToString("F0", CultureInfo.InvariantCulture));
         var report = HtmlReport.DefaultPath(store);
         HtmlReport.Write(store, report);
         return new(winner.Scores[^1], store.Baseline?.Scores.LastOrDefault(double.NaN) ?? double.NaN, store.Trials.Count, watch.Elapsed, report, store.Fingerprint());
+    }
+
+    /// Faces and teacher of the trials, or of the trainings after the choice.
+    (FaceData Data, RecognitionRunner Runner) Prepare(bool refit)
+    {
+        var data = FaceData.Load(shared, new Told<LoadProgress>(p => p.Done == p.Total, p => log($"{p.What} {p.Done}/{p.Total}")), stop, refit);
+        log($"{(refit ? "faces once nothing is left to choose" : "faces")}: {data.Summary}");
+        return (data, new(data, Teach(data, out int dimensions), dimensions, settings.Study));
     }
 
     void NoteEnvironment()
@@ -130,29 +137,30 @@ public sealed class JointSearch
         ? $", for example trial {t.Number} ({t.State.ToString().ToLowerInvariant()}: {t.Message.Split('\n')[0].TrimEnd('.')})" : "";
 
     /// Winner and baseline with the same new seeds at the trials' budget, judged on the final pairs.
-    void Finals(RecognitionRunner runner, Trial winner)
+    void Finals(Lazy<RecognitionRunner> runner, Trial winner)
     {
-        store.SetNote("final.training", FormattableString.Invariant($"each at the trials' budget {settings.Train.Budget}, one thread"));
+        var people = settings.Study.Refit ? ", on the people of the choosing pairs as well" : "";
+        store.SetNote("final.training", FormattableString.Invariant($"each at the trials' budget {settings.Train.Budget}, one thread{people}"));
         var jobs = Enumerable.Range(2, settings.Study.FinalSeeds)
             .SelectMany(k => new[] { ("best", k, Design(winner, k)), ("baseline", k, WithSeed(shared, k)) }).ToArray();
         Each(jobs, job => Noted($"final.{job.Item1}.{job.Item3.Seed}", () =>
         {
             var checkpoint = job is ("best", 2, _) ? Path.Combine(folder, settings.Study.Name + ".best.checkpoint") : null;
-            var figures = runner.TrainToEnd(job.Item3, checkpoint, look: true, 1, stop);
+            var figures = runner.Value.TrainToEnd(job.Item3, checkpoint, look: true, 1, stop);
             log(FormattableString.Invariant($"final: {job.Item1} seed {job.Item3.Seed} accuracy {figures.Accuracy:F4} auc {figures.Auc:F4} on people kept for the end"));
             return FormattableString.Invariant($"{figures.Accuracy:R}");
         }));
     }
 
     /// One long training of the winner, kept as a checkpoint.
-    void Last(RecognitionRunner runner, Trial winner)
+    void Last(Lazy<RecognitionRunner> runner, Trial winner)
     {
         if (settings.Study.Last.Length == 0) return;
         var design = settings.Study.LastOf(Design(winner, 2 + settings.Study.FinalSeeds));
         Noted("last.accuracy", () =>
         {
             var watch = Stopwatch.StartNew();
-            var figures = runner.TrainToEnd(design, Path.Combine(folder, settings.Study.Name + ".last.checkpoint"), look: true, Workers, stop,
+            var figures = runner.Value.TrainToEnd(design, Path.Combine(folder, settings.Study.Name + ".last.checkpoint"), look: true, Workers, stop,
                 new Told<TrainProgress>(p => p.Step == p.Steps, p => log(FormattableString.Invariant($"last: step {p.Step}/{p.Steps} {p.ImagesPerSecond:F0} images/s loss {p.Loss:F2} rate {p.Rate:F3} eta {p.Remaining:m\\:ss}"))));
             log(FormattableString.Invariant($"last: accuracy {figures.Accuracy:F4} auc {figures.Auc:F4} after {watch.Elapsed.TotalSeconds:F0} s"));
             return FormattableString.Invariant($"{figures.Accuracy:R}");

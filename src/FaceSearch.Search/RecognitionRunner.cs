@@ -91,6 +91,7 @@ public sealed class RecognitionRunner(FaceData data, float[] teacher, int dimens
     /// <summary>What trials are compared by, on the pairs for choosing.</summary>
     double Score(Training training, CancellationToken stop)
     {
+        if (study.Score == "auc_all") return Evaluation.AucOfAll(training.Backbone, data.Choose.Faces, stop);
         var result = Evaluation.Verify(training.Backbone, data.Choose, stop);
         return study.Score == "auc" ? result.Auc : result.Accuracy;
     }

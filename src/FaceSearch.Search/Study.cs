@@ -48,7 +48,7 @@ public sealed class Study
             throw new InputException($"Study.Workers: {study.Workers} is more than Study.Lag {study.Lag}; raise the lag (it changes what is proposed) or use fewer workers");
         study.RungShares();
         Policies.Create(space, study, settings.Seed);
-        if (study.Score is not ("accuracy" or "auc")) throw new InputException($"Study.Score: '{study.Score}' is neither accuracy nor auc");
+        if (study.Score is not ("accuracy" or "auc" or "auc_all")) throw new InputException($"Study.Score: '{study.Score}' is none of accuracy, auc and auc_all");
         var baseline = space.Baseline(settings.Run);
         TrainingPlan.Of(baseline, identities: 2);
         TrainingPlan.Of(study.LastOf(baseline), identities: 2);

@@ -28,12 +28,14 @@ public sealed record StudySettings
     public double FlopsPenalty { get; init; } = 0.05;
     [Setting("FLOPs target in millions of multiply-accumulates; 0 = the space's, or else the baseline's", 0, 1e9)]
     public double FlopsTarget { get; init; }
-    [Setting("what trials are compared by on the pairs for choosing: accuracy, or auc (steadier when pairs are few)")]
+    [Setting("what trials are compared by on the pairs for choosing: accuracy, auc (steadier when pairs are few), or auc_all (steadier still: of all pairs that their photographs make, every person with the same weight)")]
     public string Score { get; init; } = "accuracy";
     [Setting("best complete trials that are trained again with another seed before the winner is named; 1 = none", 1, 1000)]
     public int Finalists { get; init; } = 3;
     [Setting("new seeds with which winner and baseline are trained at the end, at the trials' budget", 0, 100)]
     public int FinalSeeds { get; init; } = 3;
+    [Setting("train winner and baseline at the end on the people of the choosing pairs as well: nothing is left to choose by then")]
+    public bool Refit { get; init; }
     [Setting("one last, long training of the winner: its settings in place of the winner's, for example 'Train.Budget=25 Net.Dropout=0.5'; empty = none")]
     public string Last { get; init; } = "";
     [Setting("train the settings' own design as well, to compare with")]

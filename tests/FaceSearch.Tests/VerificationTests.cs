@@ -44,6 +44,34 @@ public class VerificationTests
         Assert.Equal(Math.Sqrt(accuracies.Average(v => v * v) - accuracies.Average() * accuracies.Average()), fast.AccuracyStd, 9);
     }
 
+    /// People with 1 to 5 images, every value on a coarse grid so that there are ties, against the sum over all fours of images.
+    [Fact]
+    public void AucOfAllWeighsPeopleAlike()
+    {
+        int[] labels = [0, 1, 1, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 4];
+        const int d = 2;
+        var embeddings = new float[labels.Length * d];
+        for (int i = 0; i < labels.Length; i++)
+        {
+            double angle = 0.1 * Math.Round(10 * (0.5 * labels[i] + 0.6 * Noise.Normal(3, 1, (ulong)i)));
+            (embeddings[2 * i], embeddings[2 * i + 1]) = ((float)Math.Cos(angle), (float)Math.Sin(angle));
+        }
+        var pairs = (from a in Enumerable.Range(0, labels.Length) from b in Enumerable.Range(0, a) select new Pair(a, b, labels[a] == labels[b], 0)).ToArray();
+        var distances = Verification.Distances(embeddings, d, pairs);
+        double Images(int i) => labels.Count(l => l == labels[i]);
+        double Weight(Pair p) => p.Same ? 2 / (Images(p.A) * (Images(p.A) - 1)) : 1 / (Images(p.A) * Images(p.B));
+        double wins = 0, all = 0;
+        foreach (var (i, same) in pairs.Index().Where(p => p.Item.Same))
+            foreach (var (j, other) in pairs.Index().Where(p => !p.Item.Same))
+            {
+                all += Weight(same) * Weight(other);
+                wins += Weight(same) * Weight(other) * (distances[i] < distances[j] ? 1 : distances[i] == distances[j] ? 0.5 : 0);
+            }
+        double auc = Verification.AucOfAll(embeddings, d, labels);
+        Assert.InRange(auc, 0.5, 0.95);
+        Assert.Equal(wins / all, auc, 9);
+    }
+
     [Fact]
     public void TiesTakeTheFirstBestThreshold()
     {

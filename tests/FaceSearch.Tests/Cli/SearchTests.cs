@@ -34,7 +34,7 @@ public sealed class SearchTests(WholeSearch search) : IClassFixture<WholeSearch>
     [Fact]
     public void LogsOneLineAnEventWithTheTimeToGo()
     {
-        Assert.Contains(search.End.Lines, l => l.Contains("trial 0 started Head.TrueScale=", StringComparison.Ordinal));
+        Assert.Contains(search.End.Lines, l => l.Contains("trial 0 started Scales=", StringComparison.Ordinal));
         Assert.Contains(search.End.Lines, l => l.Contains(" eta ") && l.Contains("trial 3 "));
         Assert.DoesNotContain('\u001b', search.End.Out);
     }
@@ -109,10 +109,13 @@ public sealed class SearchTests(WholeSearch search) : IClassFixture<WholeSearch>
         if (OperatingSystem.IsWindows()) Assert.Skip("needs SIGTERM");
         const int sigterm = 15;
         search.Program.RunUntil("last: step", sigterm,
-            ["search", .. Facesearch.Tiny, "--set", "Study.Name=last", "--set", "Study.Last=Train.Budget=0.6 Train.Warp=0.1"]).Ended(143);
+            ["search", .. Facesearch.Tiny, "--set", "Study.Name=last", "--set", "Study.Score=auc_all", "--set", "Study.Refit=true", "--set", "Study.Last=Train.Budget=0.6 Train.Warp=0.1"]).Ended(143);
         Assert.True(File.Exists(search.Program.In("runs/last/last.last.checkpoint")));
         var resumed = search.Program.Run("search", "--resume", "--set", "Study.Name=last").Ended(0);
         Assert.Contains(resumed.Lines, l => l.Contains("last: accuracy 0.", StringComparison.Ordinal));
+        // 18 of 24 people, and those they were chosen by.
+        Assert.Contains(resumed.Lines, l => l.Contains("faces once nothing is left to choose: ", StringComparison.Ordinal));
+        Assert.Contains("on the people of the choosing pairs as well", File.ReadAllText(search.Program.In("runs/last/last.html")));
         Assert.Contains("Train.Budget=0.6 Train.Warp=0.1", File.ReadAllText(search.Program.In("runs/last/last.html")));
     }
 }

@@ -22,6 +22,36 @@ public class FaceDataTests
     }
 
     [Fact]
+    public void ARefitTakesThoseChosenByAndNobodyKeptForTheEnd()
+    {
+        FaceData data = FaceData.Load(Small), refit = FaceData.Load(Small, refit: true);
+        Assert.Equal(data.Choose.Faces.ContentHash, refit.Choose.Faces.ContentHash);
+        Assert.Equal(data.Final.Faces.ContentHash, refit.Final.Faces.ContentHash);
+        Assert.Equal(data.Train.TrueLabels!.Concat(data.Choose.Faces.TrueLabels!).Distinct().Order(), refit.Train.TrueLabels!.Distinct().Order());
+        Assert.Empty(refit.Train.TrueLabels!.Intersect(refit.Final.Faces.TrueLabels!));
+    }
+
+    [Fact]
+    public void ARefitOnPhotographsTakesAllThoseOfThePeopleInThePairs()
+    {
+        using var folder = new TemporaryFolder();
+        for (int k = 0; k < 8; k++)
+            for (int i = 1; i <= 3; i++) folder.Picture($"p{k}/p{k}_{i:0000}.png", tint: k * 4 + i);
+        var settings = new Settings
+        {
+            Data = new()
+            {
+                Folder = folder.Path, Size = 16, People = folder.Write("people.txt", "p0\np1\np2\np7\n"),
+                Pairs = folder.Write("choose.txt", "1\np2\t1\t2\np2\t1\tp3\t2\n"), FinalPairs = folder.Write("final.txt", "1\np4\t1\t2\np4\t1\tp7\t2\n"),
+            },
+        };
+        Assert.Equal(["p0", "p1"], FaceData.Load(settings).Train.IdentityNames);
+        var refit = FaceData.Load(settings, refit: true).Train;
+        Assert.Equal(["p0", "p1", "p2", "p3"], refit.IdentityNames);
+        Assert.Equal(12, refit.Count);
+    }
+
+    [Fact]
     public void DrawnPairsAreRightBalancedAndDistinct()
     {
         var (faces, pairs) = FaceData.Load(Small).Choose;

@@ -11,7 +11,7 @@ public class ImportanceTests
     [Fact]
     public void FindsTheDecisionThatMatters()
     {
-        var effects = Importance.MainEffects(Space, Random(60, 1, actions => 0.7 + 0.03 * actions[3]), 1);
+        var effects = Importance.MainEffects(Space, Random(60, 1, actions => 0.7 + 0.03 * actions[2]), 1);
         var strongest = effects.MaxBy(e => e.Share)!;
         Assert.Equal("Head.M2", strongest.Decision.Name);
         Assert.Equal("0.5", strongest.BestOption);
@@ -56,9 +56,9 @@ public class ImportanceTests
     public void TooFewTrialsHaveNoInteraction() =>
         Assert.All(Interaction.All(Space, Random(12, 1, Coupled), 1), i => Assert.True(double.IsNaN(i.P)));
 
-    static double Additive(int[] actions) => 0.6 + 0.01 * (actions[5] + actions[3] + actions[8]);
+    static double Additive(int[] actions) => 0.6 + 0.01 * (actions[4] + actions[2] + actions[7]);
 
-    static double Coupled(int[] actions) => Additive(actions) + (actions[5] >= 4 && actions[3] >= 2 ? 0.06 : 0);
+    static double Coupled(int[] actions) => Additive(actions) + (actions[4] >= 4 && actions[2] >= 2 ? 0.06 : 0);
 
     /// Uniform designs, scored with noise of 0.01.
     static Trial[] Random(int trials, int seed, Func<int[], double> score) => [.. Enumerable.Range(0, trials).Select(n =>

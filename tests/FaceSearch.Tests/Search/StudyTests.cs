@@ -155,7 +155,7 @@ public class StudyTests
     public void KnownDesignsComeFirst()
     {
         using var folder = new TemporaryFolder();
-        int[][] known = [[3, 4, 0, 2, 0, 4, 0, 0, 3, 0], [0, 0, 0, 0, 0, 0, 0, 0, 0, 0]];
+        int[][] known = [[6, 0, 2, 0, 4, 0, 0, 3, 0], [0, 0, 0, 0, 0, 0, 0, 0, 0]];
         using (var store = StudyStore.Create(folder.File("a.study"), Small, Spaces.Mini, known)) new Study(store, new SyntheticRunner()).Run(default);
         var (_, trials, _) = Finish(folder.File("a.study"));
         Assert.Equal(known, trials.Take(2).Select(t => t.Actions));
@@ -167,7 +167,7 @@ public class StudyTests
     public void ASmallSpaceEndsTheStudy()
     {
         using var folder = new TemporaryFolder();
-        var space = new Space("small", [.. Spaces.Mini.Decisions.Skip(2).Take(2)], [], 0);
+        var space = new Space("small", [.. Spaces.Mini.Decisions.Skip(1).Take(2)], [], 0);
         using var store = StudyStore.Create(folder.File("a.study"), Small, space);
         new Study(store, new SyntheticRunner()).Run(default);
         Assert.Equal(15, store.Trials.Select(t => space.Hash(t.Actions)).Distinct().Count());

@@ -52,12 +52,12 @@ sealed class SyntheticStudy : IDisposable
         int[] actions = [.. probabilities.Select((p, d) => Draw(p, Uniform((ulong)number + 100, d)))];
         double quality = actions.Select((a, d) => (double)a / space.Counts[d]).Average();
         double score = 0.55 + 0.35 * quality + 0.015 * Noise.Normal(3, 50, (ulong)number);
-        double mmacs = 8 + 14 * actions[8] + 6 * actions[9];
+        double mmacs = 8 + 14 * actions[7] + 6 * actions[8];
         var trial = new Trial
         {
             Number = number, Actions = actions, Probabilities = policy == "evolution" ? [] : probabilities, Scores = [score - 0.06, score - 0.02, score],
             State = TrialState.Complete, Reward = score - 0.05 * Math.Abs(mmacs / 24 - 1), MMacs = mmacs, MParams = 0.02 * mmacs, MemoryMiB = 60 + mmacs,
-            KeptImages = 3300 - 90 * actions[5], KeptIdentities = 240 - 6 * actions[7], Loss = 2.1, Seconds = 28 + number % 7, Attempts = 1,
+            KeptImages = 3300 - 90 * actions[4], KeptIdentities = 240 - 6 * actions[6], Loss = 2.1, Seconds = 28 + number % 7, Attempts = 1,
         };
         return (number % 11) switch
         {
