@@ -28,7 +28,7 @@ public sealed unsafe partial class Cpu<V>
             float* scratch = Scratch(worker, tiling.ScratchFloats), inverses = stackalloc float[MarginTiling.TileClasses];
             for (int t = tiling.FirstTile(group); t < tiling.FirstTile(group + 1); t++)
             {
-                var tile = new MarginTile(tiling, t, taking, scratch);
+                var tile = new MarginTile(tiling, t, taking, scratch, forLogits: true);
                 bool finite = tile.InverseLengths(inverses);
                 tile.ComputeLogits(Of(rowStrips), inverses, margin.FalseScale, rows.KeptOf(tiling, t));
                 tile.Exclude(labels, Of(rows.Cosines));
@@ -76,9 +76,10 @@ public sealed unsafe partial class Cpu<V>
             float* partial = partials is null ? null : Of(partials) + (long)group * tiling.PaddedDimension * tiling.PaddedBatch;
             for (int t = tiling.FirstTile(group); t < tiling.FirstTile(group + 1); t++)
             {
-                var tile = new MarginTile(tiling, t, taking, scratch);
+                var kept = rows.KeptOf(tiling, t);
+                var tile = new MarginTile(tiling, t, taking, scratch, forLogits: kept is null);
                 tile.PackCentres(inverses);
-                if (rows.KeptOf(tiling, t) is { } kept) tile.Restore(kept, margin.FalseScale);
+                if (kept is not null) tile.Restore(kept, margin.FalseScale);
                 else tile.ComputeLogits(Of(rowStrips!), inverses, margin.FalseScale, null);
                 tile.Exclude(labels, null);
                 tile.ToGradients(labels, logSums, weights, trueGradients, Of(rows.Cosines), inverses, margin.FalseScale, along);

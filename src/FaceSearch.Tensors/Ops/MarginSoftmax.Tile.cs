@@ -16,21 +16,28 @@ public sealed unsafe partial class Cpu<V>
         readonly IndexedRows source;
         readonly float* centres, logits, strips, products;
 
-        public MarginTile(MarginTiling tiling, int tile, IndexedRows source, float* scratch)
+        /// Logits need centres at equal distances; packing alone takes them from where they are.
+        public MarginTile(MarginTiling tiling, int tile, IndexedRows source, float* scratch, bool forLogits)
         {
             (this.tiling, this.source) = (tiling, source);
             (first, count) = (tile * MarginTiling.TileClasses, Math.Min(MarginTiling.TileClasses, tiling.Classes - tile * MarginTiling.TileClasses));
             logits = scratch;
             strips = logits + tiling.LogitFloats;
             products = strips + tiling.CentreFloats + tiling.PaddedDimension;
-            centres = source[first];
-            if (source.AreAll && count == MarginTiling.TileClasses && tiling.Dimension == tiling.PaddedDimension) return;
+            bool ragged = tiling.Dimension < tiling.PaddedDimension, copies = ragged || (forLogits && (count < MarginTiling.TileClasses || !source.AreAll));
+            if (!copies)
+            {
+                centres = source.AreAll ? source[first] : null;
+                return;
+            }
             centres = products + tiling.CentreFloats;
-            new Span<float>(centres, checked((int)tiling.CentreFloats)).Clear();
+            if (ragged || count < MarginTiling.TileClasses) new Span<float>(centres, checked((int)tiling.CentreFloats)).Clear();
             for (int c = 0; c < count; c++) new Span<float>(source[first + c], tiling.Dimension).CopyTo(new(centres + c * Stride, tiling.Dimension));
         }
 
         long Stride => tiling.PaddedDimension;
+        /// A centre in whole vectors.
+        float* Centre(int c) => centres is null ? source[first + c] : centres + c * Stride;
         /// The first float of the tile after this one, counted from the first of all.
         long NextTile => (long)(first + MarginTiling.TileClasses) * tiling.Dimension;
 

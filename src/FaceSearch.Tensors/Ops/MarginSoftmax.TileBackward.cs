@@ -14,7 +14,7 @@ public sealed unsafe partial class Cpu<V>
             int strip = tiling.StripFloats(Panels.Width);
             for (int c = 0; c < count; c++)
             {
-                float* from = centres + c * Stride, to = strips + c * Panels.Width;
+                float* from = Centre(c), to = strips + c * Panels.Width;
                 V squares = V.Zero, others = V.Zero;
                 for (int k = 0; k < tiling.PaddedDimension; k += 32, from += 32)
                 {

@@ -17,12 +17,12 @@ public sealed unsafe partial class Cpu<V>
         Array.Sort(ofBatch);
         using var places = New(drawn.Classes.Shape);
         int* at = (int*)Of(places);
-        var order = new ClassOrder(partial.Seed, classes);
+        var order = new ClassOrder(partial.Seed, partial.Step, classes);
         workers.Run((total + PlacesPerTile - 1) / PlacesPerTile, (tile, _) =>
         {
             for (int n = tile * PlacesPerTile, end = Math.Min(total, n + PlacesPerTile); n < end; n++)
             {
-                int c = order.At(n, partial.Step);
+                int c = order.At(n);
                 at[n] = Array.BinarySearch(ofBatch, c) >= 0 ? -1 : c;
             }
         });

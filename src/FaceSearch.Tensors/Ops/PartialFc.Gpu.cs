@@ -22,7 +22,7 @@ public sealed partial class Gpu
         int groups = (total + Threads - 1) / Threads;
         using var counts = New(Shape.Of(1 + groups));
         var own = GpuNumbers.LabelsOf(Of(numbers), batch);
-        var others = new OtherClasses(own, GpuNumbers.Words(Of(numbers)), new(partial.Seed, classes), total, batch);
+        var others = new OtherClasses(own, GpuNumbers.Words(Of(numbers)), partial.Seed, classes, total, batch);
         ArrayView<int> to = Integers(drawn.Classes), counted = Integers(counts);
         Launch(new BatchClasses(own, to, Integers(drawn.Labels), counted, batch), 1);
         Launch(new CountOthers(others, counted), groups);
@@ -75,14 +75,14 @@ readonly struct GatherPoint(View from, View to, GpuRowIndex rows) : IPoint
 }
 
 /// <summary>Places of the step's <see cref="ClassOrder"/>, without the classes of the batch.</summary>
-readonly struct OtherClasses(ArrayView<int> labels, ArrayView<ulong> words, ClassOrder order, int total, int batch)
+readonly struct OtherClasses(ArrayView<int> labels, ArrayView<ulong> words, ulong seed, long classes, int total, int batch)
 {
     /// This thread's class, or −1.
     public int Mine()
     {
         int n = Grid.IdxX * Gpu.Threads + Group.IdxX;
         if (n >= total) return -1;
-        int c = order.At(n, words[GpuNumbers.Step / 2]);
+        int c = new ClassOrder(seed, words[GpuNumbers.Step / 2], (int)classes).At(n);
         for (int b = 0; b < batch; b++)
             if (labels[b] == c) return -1;
         return c;

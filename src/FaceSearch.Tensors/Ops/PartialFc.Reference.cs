@@ -6,8 +6,8 @@ public sealed partial class Reference
     {
         var places = new int[labels.Length];
         var ofBatch = BatchClasses(labels, places);
-        var order = new ClassOrder(partial.Seed, classes);
-        var others = Enumerable.Range(0, drawn.Count).Select(n => order.At(n, partial.Step)).Except(ofBatch);
+        var order = new ClassOrder(partial.Seed, partial.Step, classes);
+        var others = Enumerable.Range(0, drawn.Count).Select(n => order.At(n)).Except(ofBatch);
         int slot = 0;
         foreach (int c in ofBatch.Concat(others).Take(drawn.Count)) Of(drawn.Classes)[slot++] = c;
         for (int b = 0; b < places.Length; b++) Of(drawn.Labels)[b] = places[b];

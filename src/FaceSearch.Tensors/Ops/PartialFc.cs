@@ -21,37 +21,41 @@ readonly record struct Drawn(Tensor Classes, Tensor Labels)
 }
 
 /// <summary>
-/// A pseudo-random order of the classes that can be asked for one place at a time: six rounds of a Feistel network over the next power of
-/// four, walked on until it falls on a class. So a draw needs no sort and costs what it draws. kernels/PartialFc.cu has the same.
+/// A step's pseudo-random order of the classes, which can be asked for one place at a time: six rounds of a Feistel network over the next
+/// power of four, walked on until it falls on a class. So a draw needs no sort and costs what it draws. kernels/PartialFc.cu has the same.
 /// </summary>
 readonly struct ClassOrder
 {
     const int Rounds = 6;
 
-    readonly ulong seed;
+    // Of each round; worth keeping, as it is two thirds of the hash.
+    readonly ulong key0, key1, key2, key3, key4, key5;
     // Bits of either half of a number.
     readonly int classes, half;
 
-    public ClassOrder(ulong seed, int classes)
+    public ClassOrder(ulong seed, ulong step, int classes)
     {
-        (this.seed, this.classes, half) = (seed, classes, 1);
+        ulong first = step * Rounds;
+        (key0, key1, key2) = (Noise.Key(seed, first), Noise.Key(seed, first + 1), Noise.Key(seed, first + 2));
+        (key3, key4, key5) = (Noise.Key(seed, first + 3), Noise.Key(seed, first + 4), Noise.Key(seed, first + 5));
+        (this.classes, half) = (classes, 1);
         while (1L << 2 * half < classes) half++;
     }
 
-    /// The class at place n, from 0 to classes − 1, in the order of that step.
+    /// The class at place n, from 0 to classes − 1.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public int At(int n, ulong step)
+    public int At(int n)
     {
         ulong mask = (1UL << half) - 1, x = (ulong)n;
         do
         {
             ulong left = x >> half, right = x & mask;
-            for (int r = 0; r < Rounds; r++)
-            {
-                ulong next = left ^ (Noise.Bits(seed, step * Rounds + (ulong)r, right) & mask);
-                left = right;
-                right = next;
-            }
+            left ^= Noise.Bits(key0, right) & mask;
+            right ^= Noise.Bits(key1, left) & mask;
+            left ^= Noise.Bits(key2, right) & mask;
+            right ^= Noise.Bits(key3, left) & mask;
+            left ^= Noise.Bits(key4, right) & mask;
+            right ^= Noise.Bits(key5, left) & mask;
             x = left << half | right;
         }
         while (x >= (ulong)classes);

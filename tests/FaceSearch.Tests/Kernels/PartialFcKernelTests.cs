@@ -38,7 +38,7 @@ public class PartialFcKernelTests
 
         // The same as on a CPU, in the same order.
         int[] positives = [.. labels.Where(label => label >= 0 && label >= first && label < first + classes).Select(label => label - first).Distinct()];
-        int[] others = [.. Enumerable.Range(0, total).Select(n => new ClassOrder(Bf16.Seed, classes).At(n, 3)).Except(positives)];
+        int[] others = [.. Enumerable.Range(0, total).Select(n => new ClassOrder(Bf16.Seed, 3, classes).At(n)).Except(positives)];
         Assert.Equal([.. positives, .. others.Take(total - positives.Length)], drawn);
 
         Assert.Equal(drawn, Draw(labels, classes, total, Bf16.Seed, 3, first, order: Order.Backwards).Drawn);
@@ -52,7 +52,7 @@ public class PartialFcKernelTests
         int[] often = new int[50], pairs = new int[50];
         for (ulong step = 0; step < 4000; step++)
         {
-            int[] drawn = [.. Enumerable.Range(0, 10).Select(n => new ClassOrder(5, 50).At(n, step))];
+            int[] drawn = [.. Enumerable.Range(0, 10).Select(n => new ClassOrder(5, step, 50).At(n))];
             foreach (int c in drawn)
             {
                 often[c]++;
