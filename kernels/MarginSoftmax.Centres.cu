@@ -16,19 +16,20 @@ struct MarginCentresArguments {
     const int* Index;        // [Classes] or null
     float* Masters;
     float* Velocities;       // null: no momentum
+    Numbers Numbers_;        // its rate is the step's
     float* Result;           // the gradient [Classes, Dimension]: then nothing is updated; or null
     bf16* Copy;              // [Classes, Dimension] of the new centres, or null
     float* NewSquares;       // [⌈Dimension/128⌉, Classes], or null
     i64 PitchGradients, PitchUnit, PitchAlong, PitchSquares, PitchMasters, PitchResult, PitchCopy;   // velocities as masters
     int Batch, Dimension, Classes, Parts, AlongTiles;
-    float Rate, Momentum, WeightDecay;
+    float Momentum, WeightDecay;
     int Nesterov;
 };
 
-DEVICE void step(float& w, float& v, float gradient, const MarginCentresArguments& args)
+DEVICE void step(float& w, float& v, float gradient, float rate, const MarginCentresArguments& args)
 {
     v = args.Momentum * v + gradient;
-    w -= args.Rate * (args.Nesterov ? gradient + args.Momentum * v : v);
+    w -= rate * (args.Nesterov ? gradient + args.Momentum * v : v);
 }
 
 KERNEL(margin_centres, TileThreads, MarginCentresArguments)
@@ -42,6 +43,7 @@ KERNEL(margin_centres, TileThreads, MarginCentresArguments)
 
     bool even = is_even(args.Masters, args.PitchMasters, args.Dimension), evenResult = is_even(args.Result, args.PitchResult, args.Dimension), evenCopy = is_even(args.Copy, args.PitchCopy, args.Dimension);
     bool evenVelocities = even & is_even(args.Velocities, args.PitchMasters, args.Dimension);
+    float rate = args.Result ? 0 : args.Numbers_.rate();
     auto pulls = (float*)shared_memory();
     auto squares = (float(*)[TileSide])(pulls + TileSide);   // [warps side by side][rows]
     int t = thread_index();
@@ -71,8 +73,8 @@ KERNEL(margin_centres, TileThreads, MarginCentresArguments)
                         continue;
                     }
                     if (args.Velocities) v = load_pair(args.Velocities + at + k, count, evenVelocities);
-                    step(w.X, v.X, g.X, args);
-                    step(w.Y, v.Y, g.Y, args);
+                    step(w.X, v.X, g.X, rate, args);
+                    step(w.Y, v.Y, g.Y, rate, args);
                     store_pair(args.Masters + at + k, w, count, even);
                     if (args.Velocities) store_pair(args.Velocities + at + k, v, count, evenVelocities);
                     if (args.Copy) store_pair(args.Copy + c * args.PitchCopy + k, w, count, evenCopy);

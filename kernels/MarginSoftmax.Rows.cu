@@ -46,7 +46,8 @@ struct MarginRowsArguments {
     const int* Labels;
     float* FalseLogSums;      // [Batch], natural logarithms
     float* Losses;            // [Batch], 0 for a row without a class
-    Margin Margin_;
+    Numbers Numbers_;
+    MarginScales Scales;
     int Batch, Tiles;
 };
 
@@ -68,13 +69,14 @@ KERNEL(margin_rows, JoinedRows * JoinedSlices, MarginRowsArguments)
     if (slice > 0 || row >= args.Batch) return;
     float falseLogSum = (joined[0][r].Most + log2_fast(joined[0][r].Sum)) * Ln2;
     args.FalseLogSums[row] = falseLogSum;
-    args.Losses[row] = args.Labels[row] < 0 ? 0 : cross_entropy(true_logit(args.Margin_, args.Cosines[row]).Logit, falseLogSum).Loss;
+    args.Losses[row] = args.Labels[row] < 0 ? 0 : cross_entropy(true_logit(args.Scales.with(args.Numbers_), args.Cosines[row]).Logit, falseLogSum).Loss;
 }
 
 struct MarginLossArguments {
     const float* Losses;
     float* Loss;
-    int Batch, Counted;   // rows that have a class, at least 1
+    Numbers Numbers_;
+    int Batch;
 };
 
 KERNEL(margin_loss, 256, MarginLossArguments)
@@ -87,7 +89,7 @@ KERNEL(margin_loss, 256, MarginLossArguments)
         barrier();
         if (thread_index() < half) sums[thread_index()] += sums[thread_index() + half];
     }
-    if (thread_index() == 0) args.Loss[0] = sums[0] / args.Counted;
+    if (thread_index() == 0) args.Loss[0] = sums[0] * args.Numbers_.share(args.Batch);
 }
 
 struct MarginPrepareArguments {
@@ -96,8 +98,9 @@ struct MarginPrepareArguments {
     const int* Labels;
     const float* LossGradient;   // [1]
     float* Rows;                 // [3, Batch]: log₂ of the sum over all classes, weight of the probabilities, ∂L/∂cos of the own class
-    Margin Margin_;
-    int Batch, Counted;
+    Numbers Numbers_;
+    MarginScales Scales;
+    int Batch;
 };
 
 KERNEL(margin_prepare, 256, MarginPrepareArguments)
@@ -106,11 +109,11 @@ KERNEL(margin_prepare, 256, MarginPrepareArguments)
     if (b >= args.Batch) return;
     float logSum = 0, weight = 0, own = 0;
     if (args.Labels[b] >= 0) {
-        float share = args.LossGradient[0] / args.Counted;
-        TrueLogit logit = true_logit(args.Margin_, args.Cosines[b]);
+        float share = args.LossGradient[0] * args.Numbers_.share(args.Batch);
+        TrueLogit logit = true_logit(args.Scales.with(args.Numbers_), args.Cosines[b]);
         RowLoss row = cross_entropy(logit.Logit, args.FalseLogSums[b]);
         logSum = (logit.Logit + row.Loss) * Log2E;
-        weight = share * args.Margin_.FalseScale;
+        weight = share * args.Scales.FalseScale;
         own = -row.Miss * logit.Slope * share;
     }
     args.Rows[b] = logSum;

@@ -1,14 +1,14 @@
 // Partial FC (An et al. 2021): which classes take part in a step. Those of the batch always do; the others are the first of a
 // pseudo-random order of all classes, so that exactly Total are drawn, each at most once, without a sort or a pass over all
 // classes: the order is a permutation that can be asked for one place at a time (six Feistel rounds over the next power of four,
-// walked on until it falls on a class), a pure function of (Seed, Step). src/FaceSearch.Tensors/Noise.cs is its hash.
+// walked on until it falls on a class), a pure function of (Seed, step). src/FaceSearch.Tensors/Ops/PartialFc.cs has the same, Noise.cs its hash.
 //
 // Drawn [Total]: first the batch's classes in the order of their first rows, then the others in the order of the permutation.
 // LocalLabels [Batch]: each row's place in Drawn, −1 without a class or with one outside [First, First + Classes) (another GPU's).
 // pack_rows (MarginSoftmax.Rows.cu) gathers the drawn centres, margin_centres moves them where they are: an index is all it takes.
 // In turn: partial_positives (one block), partial_count, partial_write; Marks must be zero before. Limits: starting three
 // kernels; some hundred integer operations a class drawn; the first block compares all pairs of rows.
-#include "cu.h"
+#include "numbers.h"
 
 struct PartialFcArguments {
     const int* Labels;   // [Batch]
@@ -17,7 +17,8 @@ struct PartialFcArguments {
     int* Slots;          // [Batch] scratch
     uint* Marks;         // [⌈Classes/32⌉] zeros: a bit for each class of the batch
     int* Counts;         // [1 + ⌈Total/256⌉]: classes of the batch, then others among each 256 places of the permutation
-    u64 Seed, Step;
+    Numbers Numbers_;    // its step is the draw's
+    u64 Seed;
     i64 First;
     int Batch, Classes, Total;   // Total at least the smaller of Batch and Classes
 };
@@ -44,7 +45,7 @@ DEVICE int permuted(int n, const PartialFcArguments& args)
     do {
         u64 left = x >> half, right = x & mask;
         for (int r = 0; r < Rounds; r++) {
-            u64 next = left ^ (bits(args.Seed, args.Step * Rounds + r, right) & mask);
+            u64 next = left ^ (bits(args.Seed, args.Numbers_.step() * Rounds + r, right) & mask);
             left = right;
             right = next;
         }

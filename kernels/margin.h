@@ -2,11 +2,20 @@
 // f(θ) = cos(M1·θ + M2) − M3, θ = acos c. With k = ⌊(M1·θ + M2)/π⌋ and the rest r, the continuation past π is cos r − 2k − M3
 // and its slope by the cosine M1·sin r / sin θ.
 #pragma once
-#include "cu.h"
+#include "numbers.h"
 
 constexpr float Pi = 3.14159265358979f, Log2E = 1.44269504088896f, Ln2 = 0.693147180559945f;
 
 struct Margin { float TrueScale, FalseScale, M1, M2, M3; int StraightThrough; };
+
+// What of a margin is a kernel's argument.
+struct MarginScales {
+    float TrueScale, FalseScale;
+    int StraightThrough;
+
+    DEVICE Margin with(Numbers n) const { return {TrueScale, FalseScale, n.m1(), n.m2(), n.m3(), StraightThrough}; }
+};
+
 struct TrueLogit { float Logit, Slope; };
 
 // acos(1 − gap) to 2·10⁻⁸, relative to itself near 0, for gap in [0, 1] (Hastings 1955; Abramowitz and Stegun 4.4.46).

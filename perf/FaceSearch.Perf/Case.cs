@@ -4,14 +4,14 @@ namespace FaceSearch.Perf;
 
 /// <summary>Something to time.</summary>
 /// <param name="Images">That a step takes in; 0 where it has none.</param>
-/// <param name="Ours">Makes our step on a device; null where the product has no such thing yet.</param>
+/// <param name="Ours">Makes our step on a device.</param>
 /// <param name="Work">
 /// Of one step: multiply-adds by the mathematics (a faster algorithm may need fewer), bytes as the ops declare them
 /// (each operand once; fused ops may move less).
 /// </param>
 /// <param name="Peer">The same work in the peer's words: the usual form first.</param>
 /// <param name="Gigabytes">What our process needs, at most.</param>
-sealed record Case(string Name, string Help, int Images, Func<Device, Step>? Ours, Func<Cost> Work, PeerForm[] Peer, double Gigabytes = 1);
+sealed record Case(string Name, string Help, int Images, Func<Device, Step> Ours, Func<Cost> Work, PeerForm[] Peer, double Gigabytes = 1);
 
 /// <summary>One way for the peer to do the work.</summary>
 /// <param name="TunedMalloc">Lets glibc keep freed memory and use huge pages, so that big temporaries cost no page faults.</param>

@@ -7,7 +7,7 @@ switch (args)
     case [ChildProcess.Verb, var name, var threads]:
         ProcessFigures.GiveWayWhenMemoryIsShort();
         using (var device = Cpu.Create(int.Parse(threads)))
-            Sampler.Serve(Cases.Find(name)!.Ours!(device), Console.In, Console.Out);
+            Sampler.Serve(Cases.Find(name)!.Ours(device), Console.In, Console.Out);
         return 0;
     case [Neighbour.Verb]:
         return Neighbour.Spin();

@@ -16,6 +16,7 @@ static class ProfileVerb
     static readonly Option<int> Batch = Whole("--batch", "embeddings in a step", 128);
     static readonly Option<int> Dimension = Whole("--dimension", "dimensions of an embedding", 512);
     static readonly Option<bool> Recompute = new("--recompute") { Description = "compute the cosines again in the backward pass, as above the limit of what is kept" };
+    static readonly Option<double> Sample = new("--sample") { Description = "share of the identities in a step's softmax (Partial FC)", HelpName = "R", DefaultValueFactory = _ => 1 };
     static readonly Option<bool> Data = new("--data") { Description = "train on the faces that the settings describe; otherwise on random pixels" };
 
     static readonly Argument<string> Op = new("op") { Description = string.Join(", ", ProfiledOp.All.Select(o => o.Name)), HelpName = "op" };
@@ -30,6 +31,10 @@ static class ProfileVerb
     public static Command Create()
     {
         Gradients.AcceptOnlyFromAmong("all", "input", "weights", "none");
+        Sample.Validators.Add(result =>
+        {
+            if (result.Tokens.Count > 0 && result.GetValueOrDefault<double>() is not (> 0 and <= 1)) result.AddError($"--sample: {result.Tokens[0].Value} is out of range, expected above 0 and at most 1");
+        });
         return new Command("profile", "Measure each op of a training step against what the machine can do: table, trace, roofline")
         {
             Train(), Head(), OneOp(),
@@ -55,12 +60,13 @@ static class ProfileVerb
 
     static Command Head()
     {
-        var command = new Command("head", "Profile the margin head: normalised logits, margin, softmax, loss and both gradients") { HeadIdentities, Batch, Dimension, Recompute, Steps, WarmUp };
+        var command = new Command("head", "Profile the margin head: normalised logits, margin, softmax, loss and both gradients") { HeadIdentities, Batch, Dimension, Recompute, Sample, Steps, WarmUp };
         command.SetAction(result => ProfileRun.Of(result, "head", new(), Steps, WarmUp, run => new ProfiledStep(
-            run.Device, ProfiledOp.Find("margin_softmax"), new(Tensors.Shape.Of(result.GetValue(Batch), result.GetValue(Dimension)), result.GetValue(HeadIdentities), Recompute: result.GetValue(Recompute)), "all")));
+            run.Device, ProfiledOp.Find("margin_softmax"), new(Tensors.Shape.Of(result.GetValue(Batch), result.GetValue(Dimension)), result.GetValue(HeadIdentities), Recompute: result.GetValue(Recompute), Sample: result.GetValue(Sample)), "all")));
         return ProfileRun.WithOptions(command).WithExamples(
             "facesearch profile head",
             "facesearch profile head --identities 1000000 --batch 64 --dimension 512 --steps 3",
+            "facesearch profile head --identities 1000000 --sample 0.1    Partial FC: a tenth of them in a step",
             "facesearch profile head --recompute --threads 1",
             "facesearch profile head --threads 1 --instructions AVX2");
     }

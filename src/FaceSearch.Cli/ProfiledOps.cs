@@ -6,7 +6,8 @@ namespace FaceSearch.Cli;
 /// <summary>What shape an op is profiled on. A number of 0 means the op's own default.</summary>
 /// <param name="Outputs">Channels, columns or classes of the result.</param>
 /// <param name="Recompute">The head's cosines are computed again in its backward pass.</param>
-sealed record OpSize(Shape X, int Outputs = 0, int Kernel = 3, int Stride = 1, int Padding = -1, int Groups = 1, bool Recompute = false)
+/// <param name="Sample">Share of the identities in a step of the head.</param>
+sealed record OpSize(Shape X, int Outputs = 0, int Kernel = 3, int Stride = 1, int Padding = -1, int Groups = 1, bool Recompute = false, double Sample = 1)
 {
     public int OutputsOr(int otherwise) => Outputs > 0 ? Outputs : otherwise;
     public int PaddingOrSame => Padding >= 0 ? Padding : Kernel / 2;
@@ -84,7 +85,9 @@ sealed record ProfiledOp(string Name, int[] Shape, string Help, Func<OpWeights, 
     {
         int identities = centres.Shape.Rows, batch = size.X.Rows;
         var labels = Enumerable.Range(0, batch).Select(i => (int)((long)i * identities / batch)).ToArray();
-        return x => x.MarginSoftmax(centres, labels, new(64, 64, 1, 0.5f, 0), size.Recompute);
+        // Each step draws anew, as a training's do.
+        ulong step = 0;
+        return x => x.MarginSoftmax(centres, labels, new(64, 64, 1, 0.5f, 0), size.Recompute, partial: new(size.Sample, Seed: 1, step++));
     }
 }
 

@@ -99,7 +99,8 @@ sealed class Learner : IDisposable
     {
         using var section = Profiler?.Open("forward");
         var embeddings = Backbone.Forward(tape.Input(exchange.Images), new(Training: true, Seeds.Dropout(settings), exchange.Numbers.Step, exchange));
-        return embeddings.MarginSoftmax(Centres, exchange.Labels, exchange.Numbers.Margin, settings.Head.Recompute, optimizer.DuringBackward(Centres, taken.Rate), exchange);
+        PartialFc? partial = settings.Head.Sample < 1 ? new(settings.Head.Sample, Seeds.Sample(settings), exchange.Numbers.Step) : null;
+        return embeddings.MarginSoftmax(Centres, exchange.Labels, exchange.Numbers.Margin, settings.Head.Recompute, optimizer.DuringBackward(Centres, taken.Rate), exchange, partial);
     }
 
     /// The op that a loss which is not finite comes from, by the forward pass once more: no parameter has moved since.
@@ -120,11 +121,12 @@ sealed class Learner : IDisposable
     }
 }
 
-/// <summary>Seeds for weights and dropout made of the run's one seed, so that they share no draws with the data.</summary>
+/// <summary>Seeds for weights, dropout and Partial FC made of the run's one seed, so that they share no draws with the data.</summary>
 static class Seeds
 {
     public static ulong Weights(Settings settings) => Of(settings, 1);
     public static ulong Dropout(Settings settings) => Of(settings, 2);
+    public static ulong Sample(Settings settings) => Of(settings, 3);
 
     static ulong Of(Settings settings, ulong use) => Noise.Bits((ulong)settings.Seed, use, 0);
 }

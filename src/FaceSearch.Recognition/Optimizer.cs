@@ -29,13 +29,12 @@ sealed class Optimizer : IDisposable
 
     /// <summary>
     /// Work of an update of the parameters that have a gradient now, without clipping: the gradient read for its norm, then
-    /// everything read and parameter and state written.
+    /// everything read and parameter and state written, of the rows that the gradient is of.
     /// </summary>
     public Cost Cost => parameters.Zip(state).Where(p => p.First.Gradient is not null)
-        .Aggregate(default(Cost), (sum, p) => sum + CostOf(p.First, p.Second));
+        .Aggregate(default(Cost), (sum, p) => sum + CostOf(p.First.Gradient!, p.Second.Length));
 
-    static Cost CostOf(Tensor p, Tensor[] s) =>
-        Cost.OfPass(2, p) + (s.Length == 1 ? Cost.OfPass(8, p, p, p, s[0], s[0]) : Cost.OfPass(14, p, p, p, s[0], s[0], s[1], s[1]));
+    static Cost CostOf(Tensor g, int states) => Cost.OfPass(2, g) + (states == 1 ? Cost.OfPass(8, g, g, g, g, g) : Cost.OfPass(14, g, g, g, g, g, g, g));
 
     /// <summary>
     /// How the head may move its centres in its own backward pass, null where it may not: AdamW does not work there, and

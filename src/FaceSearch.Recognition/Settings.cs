@@ -113,6 +113,8 @@ public sealed record HeadSettings
     public double Ramp { get; init; } = 0.3;
     [Setting("compute the cosines again in the backward pass instead of keeping them in 16 bits: gradients to the precision of floats, the head about 30 % slower")]
     public bool Recompute { get; init; }
+    [Setting("share of the identities in a step's softmax: those of its images and others drawn anew each step (Partial FC); 1 = all. The others neither move nor decay in that step", 0.0001, 1)]
+    public double Sample { get; init; } = 1;
 }
 
 /// <summary>How one network is trained.</summary>

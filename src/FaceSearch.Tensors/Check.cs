@@ -28,6 +28,10 @@ static class Check
         if (!x.Shape.Equals(expected)) throw new ShapeException($"{op}: {name} must have shape {expected} but its shape is {x.Shape}");
     }
 
+    /// <summary>Of a parameter, or of the rows that the gradient names.</summary>
+    public static void Gradient(Tensor gradient, Tensor parameter, [CallerMemberName] string op = "") =>
+        Shape(gradient, gradient.OfRows is { } rows ? Tensors.Shape.Of(rows.Shape.Rows, parameter.Shape.Cols) : parameter.Shape, op);
+
     public static void SameDevice(Tensor x, Tensor y, [CallerMemberName] string op = "", [CallerArgumentExpression(nameof(y))] string name = "")
     {
         if (x.Device != y.Device) throw new ShapeException($"{op}: {name} must be on {x.Device.Name} but is on {y.Device.Name}");

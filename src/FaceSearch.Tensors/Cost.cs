@@ -16,6 +16,14 @@ public readonly record struct Cost(long Macs, long Flops, long Bytes)
     /// <summary>Work dominated by multiply-accumulates over the given operands.</summary>
     public static Cost OfMacs(long macs, params ReadOnlySpan<Tensor> operands) => new(macs, 2 * macs, Traffic(operands));
 
+    /// <summary>The same over parts of operands.</summary>
+    public static Cost OfMacs(long macs, params ReadOnlySpan<Shape> operands)
+    {
+        long floats = 0;
+        foreach (var shape in operands) floats += shape.Count;
+        return new(macs, 2 * macs, 4 * floats);
+    }
+
     /// <summary>A pass over the operands that does <paramref name="flopsPerElement"/> for each element of the first.</summary>
     public static Cost OfPass(int flopsPerElement, params ReadOnlySpan<Tensor> operands) =>
         new(0, flopsPerElement * operands[0].Shape.Count, Traffic(operands));

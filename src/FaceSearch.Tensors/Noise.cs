@@ -14,8 +14,14 @@ public static class Noise
 
     /// <summary>64 uniform bits.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static ulong Bits(ulong seed, ulong stream, ulong index) =>
-        Mix(Mix(Mix(seed + Golden) ^ (stream * 0xD1342543DE82EF95 + Golden)) + index * Golden);
+    public static ulong Bits(ulong seed, ulong stream, ulong index) => Bits(Key(seed, stream), index);
+
+    /// <summary>What the draws of a stream have in common.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static ulong Key(ulong seed, ulong stream) => Mix(Mix(seed + Golden) ^ (stream * 0xD1342543DE82EF95 + Golden));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static ulong Bits(ulong key, ulong index) => Mix(key + index * Golden);
 
     /// <summary>Uniform in [0, 1), 53 bits.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -4,7 +4,7 @@ namespace FaceSearch.Tensors;
 /// <param name="Rate">What a gradient is multiplied by: SGD's rate, or AdamW's rate/(1 − β₁ᵗ).</param>
 /// <param name="Keep">AdamW's 1 − rate·weightDecay.</param>
 /// <param name="Root">AdamW's 1/√(1 − β₂ᵗ).</param>
-/// <param name="Step">What dropout draws by.</param>
+/// <param name="Step">What dropout and Partial FC draw by.</param>
 public readonly record struct StepNumbers(float Rate, Margin Margin, ulong Step, float Keep = 1, float Root = 1);
 
 /// <summary>

@@ -38,6 +38,11 @@ public sealed class Tensor : IDisposable
     /// h·(x − mean) and of what the slope gets (<see cref="Ops.BatchNorm"/>).
     /// </summary>
     internal Tensor? NormSums { get; set; }
+    /// <summary>
+    /// [n] Of a gradient that is of some rows of a parameter alone: which ones, integers in the places of floats. Optimisers leave the
+    /// other rows, and what they keep of them, as they are.
+    /// </summary>
+    internal Tensor? OfRows { get; set; }
 
     internal Memory Memory => memory ?? throw (Deferred is null
         ? new ObjectDisposedException($"tensor {Name}{Shape}")
@@ -76,6 +81,7 @@ public sealed class Tensor : IDisposable
     {
         // A parameter's gradient outlives the tape and is changed in place: it shares with nobody.
         if (Tape is null && gradient.IsShared) gradient = Sum(gradient, null);
+        if ((Gradient?.OfRows ?? gradient.OfRows) is not null && Gradient is not null) throw new InvalidOperationException($"tensor {Name}{Shape}: gradients of some rows cannot be added");
         if (Gradient is null) Gradient = gradient;
         else if (!Gradient.IsShared) Add(Gradient, gradient);
         else if (!gradient.IsShared) Gradient = Add(gradient, Gradient);
@@ -147,6 +153,7 @@ public sealed class Tensor : IDisposable
         DropGradient();
         Moments?.Dispose();
         NormSums?.Dispose();
+        OfRows?.Dispose();
         source?.Dispose();
         Deferred = null;
         if (memory is not null) Device.Return(memory);

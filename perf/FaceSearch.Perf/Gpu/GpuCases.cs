@@ -26,8 +26,8 @@ static class GpuCases
         Convolution("gpu-depthwise", "depthwise 3×3", new(Some(512, 1), 128, 128, Some(56, 8), 3, Depthwise: true)),
         Training("gpu-mfn", "MobileFaceNet", "mobilefacenet", Some(512, 2)),
         Training("gpu-r50", "IResNet-50", "iresnet50", Some(256, 2)),
-        new("gpu-head10m", $"Partial FC, {HeadBatch} embeddings against a tenth of {ManyClasses:N0} identities; PyTorch alone until the device has it", 0,
-            null, () => HeadSteps.Work(ManyClasses / 10, HeadBatch), Forms($"partial n={HeadBatch} d={Embedding} classes={ManyClasses}", "full", "chunked")),
+        new("gpu-head10m", $"Partial FC, {HeadBatch} embeddings of {Embedding} against a tenth of {ManyClasses:N0} identities: draw, loss, both gradients, SGD", 0,
+            device => GpuSteps.Head(device, ManyClasses, HeadBatch, sample: 0.1), () => HeadSteps.Work(ManyClasses / 10, HeadBatch), Forms($"partial n={HeadBatch} d={Embedding} classes={ManyClasses}", "full", "chunked")),
     ];
 
     public static Case? Find(string name) => All.FirstOrDefault(c => c.Name == name);

@@ -20,7 +20,7 @@ static class GpuComparison
         try
         {
             using var device = GpuProgram.OpenCuda();
-            Sampler.Serve(GpuCases.Find(name)!.Ours!(device), Console.In, Console.Out);
+            Sampler.Serve(GpuCases.Find(name)!.Ours(device), Console.In, Console.Out);
             return 0;
         }
         catch (DeviceException e)
@@ -56,7 +56,7 @@ static class GpuComparison
             }
             Results.Append(folder, row);
             Console.WriteLine(row.Summary);
-            if (one.Ours is not null && double.IsNaN(row.OursMs)) missing++;
+            if (double.IsNaN(row.OursMs)) missing++;
             else measured++;
         }
         Console.WriteLine($"benchmarks: {measured} cases measured, {missing} of our sides could not be measured{(peer ? "" : "; no PyTorch, its columns are empty")}");
@@ -66,8 +66,7 @@ static class GpuComparison
     static Row Take(Case one, TimeSpan patience, string? torch, Roof roof)
     {
         var until = DateTime.UtcNow + (patience > 2 * Measuring ? patience - Measuring : patience / 2);
-        var children = new Dictionary<string, ChildProcess>();
-        if (one.Ours is not null) children[""] = ChildProcess.Begin(ChildProcess.Self("gpu", Verb, one.Name));
+        var children = new Dictionary<string, ChildProcess> { [""] = ChildProcess.Begin(ChildProcess.Self("gpu", Verb, one.Name)) };
         if (torch is not null)
             foreach (var form in one.Peer) children[form.Name] = ChildProcess.Begin(Torch(torch, form.Arguments));
         var warm = children.ToDictionary(c => c.Key, c => c.Value.WhenReady(until - DateTime.UtcNow)).Where(c => c.Value is not null).ToDictionary(c => c.Key, c => c.Value!);

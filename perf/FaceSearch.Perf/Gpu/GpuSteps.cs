@@ -52,7 +52,7 @@ static class GpuSteps
         });
     }
 
-    public static Step Head(Device device, int classes, int batch) => Many(device, HeadSteps.Head(device, classes, batch));
+    public static Step Head(Device device, int classes, int batch, double sample = 1) => Many(device, HeadSteps.Head(device, classes, batch, sample));
 
     public static Step Training(Device device, NetSettings net, int batch) => Many(device, NetSteps.Training(device, net, batch));
 }

@@ -5,6 +5,8 @@ namespace FaceSearch.Perf;
 /// <summary>Contents of tensors that are timed.</summary>
 static unsafe class Values
 {
+    const int PartFloats = 1 << 26;
+
     /// <summary>Standard normal numbers.</summary>
     public static float[] Normal(Shape shape, ulong stream)
     {
@@ -15,15 +17,27 @@ static unsafe class Values
 
     /// <summary>
     /// Uniform numbers in ±scale for a matrix, or a map of full blocks of sixteen channels; written in place, since a copy
-    /// would count in the peak of memory that is measured. On a GPU any shape, and copied.
+    /// would count in the peak of memory that is measured. On a GPU any shape, and copied: a matrix part by part, as an array ends at 2³¹ elements.
     /// </summary>
     public static Tensor Fill(this Tensor tensor, float scale, ulong stream)
     {
         if (tensor.Device is Gpu gpu)
         {
-            var values = new float[tensor.Shape.Count];
-            if (scale != 0) Parallel.For(0, values.Length, i => values[i] = scale * (float)(2 * Noise.Uniform(1, stream, (ulong)i) - 1));
-            gpu.Write(tensor, values);
+            if (scale == 0)
+            {
+                gpu.Fill(tensor, 0);
+                return tensor;
+            }
+            var values = new float[tensor.Shape.IsMap ? tensor.Shape.Count : Math.Min(tensor.Shape.Count, PartFloats)];
+            for (long first = 0; first < tensor.Shape.Count; first += values.Length)
+            {
+                int count = (int)Math.Min(values.Length, tensor.Shape.Count - first);
+                Parallel.For(0, count, i => values[i] = scale * (float)(2 * Noise.Uniform(1, stream, (ulong)(first + i)) - 1));
+                if (tensor.Shape.IsMap) gpu.Write(tensor, values);
+                else gpu.Write(tensor, first, values.AsSpan(0, count));
+                // The memory that it travels through serves the next part.
+                gpu.Synchronize();
+            }
             return tensor;
         }
         float* to = Pointer(tensor);

@@ -2,11 +2,11 @@ using System.Runtime.InteropServices;
 
 namespace FaceSearch.Tensors;
 
-/// <summary>kernels/margin.h: a <see cref="Margin"/>.</summary>
+/// <summary>kernels/margin.h: what of a <see cref="Margin"/> is an argument; the rest is read in memory (kernels/numbers.h).</summary>
 [StructLayout(LayoutKind.Sequential)]
-struct MarginArgument(Margin margin)
+struct MarginScales(Margin margin)
 {
-    public float TrueScale = margin.TrueScale, FalseScale = margin.FalseScale, M1 = margin.M1, M2 = margin.M2, M3 = margin.M3;
+    public float TrueScale = margin.TrueScale, FalseScale = margin.FalseScale;
     public int StraightThrough = margin.StraightThrough ? 1 : 0;
 }
 
@@ -46,33 +46,33 @@ struct PackRowsArguments
 [StructLayout(LayoutKind.Sequential)]
 struct MarginRowsArguments
 {
-    public nint Partials, Cosines, Labels, FalseLogSums, Losses;
-    public MarginArgument Margin;
+    public nint Partials, Cosines, Labels, FalseLogSums, Losses, Numbers;
+    public MarginScales Scales;
     public int Batch, Tiles;
 }
 
 [StructLayout(LayoutKind.Sequential)]
 struct MarginLossArguments
 {
-    public nint Losses, Loss;
-    public int Batch, Counted;
+    public nint Losses, Loss, Numbers;
+    public int Batch;
 }
 
 [StructLayout(LayoutKind.Sequential)]
 struct MarginPrepareArguments
 {
-    public nint Cosines, FalseLogSums, Labels, LossGradient, Rows;
-    public MarginArgument Margin;
-    public int Batch, Counted;
+    public nint Cosines, FalseLogSums, Labels, LossGradient, Rows, Numbers;
+    public MarginScales Scales;
+    public int Batch;
 }
 
 [StructLayout(LayoutKind.Sequential)]
 struct MarginCentresArguments
 {
-    public nint Gradients, Unit, Along, Squares, Index, Masters, Velocities, Result, Copy, NewSquares;
+    public nint Gradients, Unit, Along, Squares, Index, Masters, Velocities, Numbers, Result, Copy, NewSquares;
     public long PitchGradients, PitchUnit, PitchAlong, PitchSquares, PitchMasters, PitchResult, PitchCopy;
     public int Batch, Dimension, Classes, Parts, AlongTiles;
-    public float Rate, Momentum, WeightDecay;
+    public float Momentum, WeightDecay;
     public int Nesterov;
 }
 

@@ -6,8 +6,8 @@ namespace FaceSearch.Tensors;
 [StructLayout(LayoutKind.Sequential)]
 struct PartialFcArguments
 {
-    public nint Labels, Drawn, LocalLabels, Slots, Marks, Counts;
-    public ulong Seed, Step;
+    public nint Labels, Drawn, LocalLabels, Slots, Marks, Counts, Numbers;
+    public ulong Seed;
     public long First;
     public int Batch, Classes, Total;
 }
@@ -15,9 +15,6 @@ struct PartialFcArguments
 static partial class CudaKernels
 {
     const int PositiveThreads = 1024, DrawThreads = 256;
-
-    /// <summary>Classes in a step at that sample rate: never fewer than a batch may have.</summary>
-    public static int PartialClasses(int classes, double rate, int batch) => Math.Min(classes, Math.Max(batch, (int)Math.Ceiling(rate * classes)));
 
     public static int PartialMarks(int classes) => Blocks(classes, 32);
     public static int PartialCounts(int total) => 1 + Blocks(total, DrawThreads);

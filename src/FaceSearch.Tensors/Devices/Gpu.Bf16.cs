@@ -33,12 +33,12 @@ public sealed partial class Gpu
         return to;
     }
 
-    /// Some rows of a matrix of floats become the first ones of `to`, with their squares if it has room for them.
-    void Pack(Tensor from, int first, int count, in Bf16Rows to)
+    /// Some rows of a matrix of floats, or of those drawn from it, become the first ones of `to`, with their squares if it has room for them.
+    void Pack(Tensor from, int first, int count, in Bf16Rows to, Drawn? drawn = null)
     {
         var args = new PackRowsArguments
         {
-            From = Row(from, first), To = to.Address(), Squares = to.Squares is null ? 0 : Address(to.Squares), PitchFrom = to.Columns, PitchTo = to.Pitch, PitchSquares = to.Rows,
+            From = Row(from, drawn is null ? first : 0), Index = IndexAt(drawn, first), To = to.Address(), Squares = to.Squares is null ? 0 : Address(to.Squares), PitchFrom = to.Columns, PitchTo = to.Pitch, PitchSquares = to.Rows,
             Rows = count, Columns = to.Columns,
         };
         Start(CudaKernels.PackRows(args), args);

@@ -98,6 +98,9 @@ public sealed partial class Gpu : Device
         Unflatten(rows, to);
     }
 
+    /// <summary>Some of the floats of a tensor as they lie, from the first one named on.</summary>
+    internal void Write(Tensor to, long first, ReadOnlySpan<float> values) => Upload(Of(to).SubView(first, values.Length), values);
+
     public override void Read(Tensor from, Span<float> values)
     {
         CheckCount(from, values.Length);

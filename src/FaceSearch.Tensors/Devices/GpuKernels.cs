@@ -86,6 +86,23 @@ static class GroupSum
         Group.Barrier();
         return sum;
     }
+
+    /// The sum of the values of this thread and those before it.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static int Running(int value)
+    {
+        var sums = SharedMemory.Allocate<int>(Gpu.Threads);
+        sums[Group.IdxX] = value;
+        Group.Barrier();
+        for (int apart = 1; apart < Gpu.Threads; apart *= 2)
+        {
+            int before = Group.IdxX >= apart ? sums[Group.IdxX - apart] : 0;
+            Group.Barrier();
+            sums[Group.IdxX] += before;
+            Group.Barrier();
+        }
+        return sums[Group.IdxX];
+    }
 }
 
 public sealed partial class Gpu

@@ -7,7 +7,7 @@ public sealed unsafe partial class Cpu<V>
     internal override void AdamWStep(Tensor parameter, Tensor gradient, Tensor first, Tensor second, AdamWRule rule)
     {
         float* p = Of(parameter), g = Of(gradient), m = Of(first), v = Of(second);
-        ForFloats(parameter.Shape, (start, end) => AdamWTile(p + start, g + start, m + start, v + start, end - start, rule));
+        ForGradient(gradient, (from, to, count) => AdamWTile(p + to, g + from, m + to, v + to, count, rule));
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -17,12 +17,13 @@ public sealed unsafe partial class Cpu<V>
         V epsilon = V.Create((float)rule.Epsilon), minusStep = V.Create((float)-rule.Step), root = V.Create((float)rule.RootCorrection);
         for (long i = 0; i < n; i += 16)
         {
-            V g = V.Load(gradient + i), m = V.Load(first + i), v = V.Load(second + i);
+            int lanes = (int)Math.Min(16, n - i);
+            V g = Lanes.LoadPart<V>(gradient + i, lanes), m = Lanes.LoadPart<V>(first + i, lanes), v = Lanes.LoadPart<V>(second + i, lanes);
             m = V.Fma(rest1, g - m, m);
             v = V.Fma(rest2, V.Fma(g, g, V.Zero - v), v);
-            V.Store(m, first + i);
-            V.Store(v, second + i);
-            V.Store(V.Fma(minusStep, m / V.Fma(root, V.Sqrt(v), epsilon), keep * V.Load(parameter + i)), parameter + i);
+            Lanes.StorePart(m, first + i, lanes);
+            Lanes.StorePart(v, second + i, lanes);
+            Lanes.StorePart(V.Fma(minusStep, m / V.Fma(root, V.Sqrt(v), epsilon), keep * Lanes.LoadPart<V>(parameter + i, lanes)), parameter + i, lanes);
         }
     }
 }

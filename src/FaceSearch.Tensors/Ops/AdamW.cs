@@ -5,12 +5,12 @@ public abstract partial class Device
     /// <summary>
     /// One step of AdamW (Loshchilov and Hutter 2019, algorithm 2, in PyTorch's form): p ← p·(1 − rate·weightDecay),
     /// m ← β₁m + (1 − β₁)g, v ← β₂v + (1 − β₂)g², p ← p − rate·m̂ / (√v̂ + ε) with m̂ = m / (1 − β₁ᵗ), v̂ = v / (1 − β₂ᵗ).
-    /// <paramref name="step"/> t counts from 1; both moments start at 0. All of one shape. What depends on rate and step
-    /// is the exchange's where there is one.
+    /// <paramref name="step"/> t counts from 1; both moments start at 0. All of one shape; where the gradient is of some rows, the
+    /// others and their moments stay. What depends on rate and step is the exchange's where there is one.
     /// </summary>
     public void AdamW(Tensor parameter, Tensor gradient, Tensor first, Tensor second, float rate, float beta1, float beta2, float epsilon, float weightDecay, int step, StepExchange? exchange = null)
     {
-        Check.Shape(gradient, parameter.Shape);
+        Check.Gradient(gradient, parameter);
         Check.Shape(first, parameter.Shape);
         Check.Shape(second, parameter.Shape);
         Check.That(step >= 1, $"step counts from 1 but is {step}");

@@ -6,21 +6,20 @@ public sealed unsafe partial class Cpu<V>
 {
     /// Where the gradients of the centres go, row by row while a row is in the cache: to memory, or into a step of SGD.
     /// A row's gradient is product + pull·w, pull what keeps it at a right angle to w.
-    readonly struct CentreTarget(Tensor? gradients, CentreUpdate? update)
+    readonly struct CentreTarget(IndexedRows centres, Tensor? gradients, CentreUpdate? update, Drawn? drawn)
     {
-        readonly float* gradients = gradients is null ? null : Of(gradients), velocities = update?.Velocity is null ? null : Of(update.Velocity);
-        readonly bool updates = update is not null;
+        readonly bool updates = update is not null, hasVelocity = update?.Velocity is not null;
         readonly SgdRule rule = update?.Rule ?? default;
 
-        public bool IsNeeded => updates || gradients is not null;
-        /// What is read and written beside the centres themselves.
-        public float* Changes => updates ? velocities : gradients;
+        public bool IsNeeded { get; } = update is not null || gradients is not null;
+        /// What is read and written beside the centres themselves, or these. Gradients lie in the order of the drawn classes.
+        public IndexedRows Changes { get; } = update?.Velocity is { } velocity ? new(velocity, drawn) : gradients is not null ? new(gradients, null) : centres;
 
-        public void Finish(float* centre, float* product, float pull, long at, int dimension)
+        public void Finish(float* centre, float* product, float pull, int c, int dimension)
         {
-            if (!updates) WriteGradient(centre, product, pull, gradients + at, dimension);
-            else if (velocities is null) Update(centre, product, pull, dimension);
-            else Update(centre, product, pull, velocities + at, dimension);
+            if (!updates) WriteGradient(centre, product, pull, Changes[c], dimension);
+            else if (!hasVelocity) Update(centre, product, pull, dimension);
+            else Update(centre, product, pull, Changes[c], dimension);
         }
 
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]

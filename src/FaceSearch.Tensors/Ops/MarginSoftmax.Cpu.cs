@@ -15,7 +15,9 @@ public sealed unsafe partial class Cpu<V>
 {
     internal override void MarginSoftmax(Tensor unit, Tensor centres, int[] labels, Margin margin, MarginRows rows, Tensor loss)
     {
-        var tiling = MarginTiling.Of(unit, centres);
+        var tiling = MarginTiling.Of(unit, rows.ClassesOf(centres));
+        if (rows.Drawn is { } drawn) labels = PlacesOf(drawn);
+        var taking = new IndexedRows(centres, rows.Drawn);
         using Tensor rowStrips = New(tiling.Strips), logSums = New(tiling.LogSums);
         Panels.PackTransposed(Of(unit), tiling.Batch, tiling.Dimension, Of(rowStrips));
         workers.Run(tiling.Groups, (group, worker) =>
@@ -26,7 +28,7 @@ public sealed unsafe partial class Cpu<V>
             float* scratch = Scratch(worker, tiling.ScratchFloats), inverses = stackalloc float[MarginTiling.TileClasses];
             for (int t = tiling.FirstTile(group); t < tiling.FirstTile(group + 1); t++)
             {
-                var tile = new MarginTile(tiling, t, Of(centres), scratch);
+                var tile = new MarginTile(tiling, t, taking, scratch, forLogits: true);
                 bool finite = tile.InverseLengths(inverses);
                 tile.ComputeLogits(Of(rowStrips), inverses, margin.FalseScale, rows.KeptOf(tiling, t));
                 tile.Exclude(labels, Of(rows.Cosines));
@@ -58,12 +60,14 @@ public sealed unsafe partial class Cpu<V>
 
     internal override void MarginSoftmaxBackward(Tensor unit, Tensor centres, int[] labels, Margin margin, MarginRows rows, Tensor dLoss, Tensor? dUnit, Tensor? dCentres, CentreUpdate? update)
     {
-        var tiling = MarginTiling.Of(unit, centres);
+        var tiling = MarginTiling.Of(unit, rows.ClassesOf(centres));
+        if (rows.Drawn is { } drawn) labels = PlacesOf(drawn);
+        var taking = new IndexedRows(centres, rows.Drawn);
         using Tensor columnStrips = New(tiling.Strips), rowGradients = New(tiling.RowGradients);
         using Tensor? rowStrips = rows.KeepsAll(tiling) ? null : New(tiling.Strips), partials = dUnit is null ? null : New(tiling.Partials);
         if (rowStrips is not null) Panels.PackTransposed(Of(unit), tiling.Batch, tiling.Dimension, Of(rowStrips));
         Panels.Pack(Of(unit), tiling.Batch, tiling.Dimension, tiling.Dimension, Of(columnStrips), tiling.PaddedBatch);
-        var target = new CentreTarget(dCentres, update);
+        var target = new CentreTarget(taking, dCentres, update, rows.Drawn);
         float* logSums = Of(rowGradients), weights = logSums + tiling.PaddedBatch, trueGradients = weights + tiling.PaddedBatch;
         PrepareRows(tiling, labels, margin, rows, Of(dLoss)[0] / Counted(labels), Of(rowGradients));
         workers.Run(tiling.Groups, (group, worker) =>
@@ -72,13 +76,14 @@ public sealed unsafe partial class Cpu<V>
             float* partial = partials is null ? null : Of(partials) + (long)group * tiling.PaddedDimension * tiling.PaddedBatch;
             for (int t = tiling.FirstTile(group); t < tiling.FirstTile(group + 1); t++)
             {
-                var tile = new MarginTile(tiling, t, Of(centres), scratch);
+                var kept = rows.KeptOf(tiling, t);
+                var tile = new MarginTile(tiling, t, taking, scratch, forLogits: kept is null);
                 tile.PackCentres(inverses);
-                if (rows.KeptOf(tiling, t) is { } kept) tile.Restore(kept, margin.FalseScale);
+                if (kept is not null) tile.Restore(kept, margin.FalseScale);
                 else tile.ComputeLogits(Of(rowStrips!), inverses, margin.FalseScale, null);
                 tile.Exclude(labels, null);
                 tile.ToGradients(labels, logSums, weights, trueGradients, Of(rows.Cosines), inverses, margin.FalseScale, along);
-                if (partial is not null) tile.ToRows(partial, add: t > tiling.FirstTile(group), target.Changes);
+                if (partial is not null) tile.ToRows(partial, add: t > tiling.FirstTile(group), target);
                 if (target.IsNeeded) tile.FinishCentres(Of(columnStrips), along, inverses, target);
             }
         });

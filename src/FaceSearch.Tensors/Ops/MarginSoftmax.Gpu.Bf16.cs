@@ -3,59 +3,56 @@ namespace FaceSearch.Tensors;
 /// <summary>
 /// The head on tensor cores (kernels/MarginSoftmax*.cu): embeddings and centres rounded to bf16, all sums, losses and the centres
 /// themselves in fp32. Some classes at a time: they are packed, and then used while they lie in the L2 cache, so that no copy of a million
-/// centres exists, and none can be out of date. Memory beyond the operands is that of one piece, and 8 bytes a row and 128 classes.
+/// centres exists, and none can be out of date. Those that Partial FC drew are packed by their index and moved by it. Memory beyond the operands is that of one piece, and 8 bytes a row and 128 classes.
 /// </summary>
 public sealed partial class Gpu
 {
     void MarginSoftmaxBf16(Tensor unit, Tensor centres, int[] labels, Margin margin, MarginRows rows, Tensor loss)
     {
-        int batch = unit.Shape.Rows, classes = centres.Shape.Rows, most = PieceClasses(unit, centres);
+        int batch = unit.Shape.Rows, classes = rows.ClassesOf(centres), most = PieceClasses(unit, classes);
         using var x = Pack(unit);
         using var piece = NewRows(most, centres.Shape.Cols, squares: true);
-        int counted = RecordedCounted(rows.Exchange, labels);
-        RecordedWhile(n => n.Margin == margin);
         using Tensor numbers = NumbersOf(rows.Exchange, new() { Margin = margin }, labels), losses = New(Shape.Of(batch)), partials = New(Shape.Of(CudaKernels.MarginPartials(classes), 2, batch));
         for (int first = 0; first < classes; first += most)
         {
             int count = Math.Min(most, classes - first);
-            Pack(centres, first, count, piece);
+            Pack(centres, first, count, piece, rows.Drawn);
             var args = new MarginForwardArguments
             {
-                Tile = Tile(x, piece, numbers, margin, first, count), Partials = Address(partials) + (nint)(8L * batch * (first / CudaKernels.TileSide)), Cosines = Address(rows.Cosines),
+                Tile = Tile(x, piece, numbers, rows, margin, first, count), Partials = Address(partials) + (nint)(8L * batch * (first / CudaKernels.TileSide)), Cosines = Address(rows.Cosines),
             };
             Start(Hopper ? CudaKernels.MarginForwardHopper(args) : CudaKernels.MarginForward(args, false), args);
         }
         var ofRows = new MarginRowsArguments
         {
-            Partials = Address(partials), Cosines = Address(rows.Cosines), Labels = LabelsAt(numbers), FalseLogSums = Address(rows.FalseLogSums), Losses = Address(losses), Margin = new(margin),
+            Partials = Address(partials), Cosines = Address(rows.Cosines), Labels = LabelsAt(numbers, rows), FalseLogSums = Address(rows.FalseLogSums), Losses = Address(losses), Numbers = Address(numbers), Scales = new(margin),
             Batch = batch, Tiles = CudaKernels.MarginPartials(classes),
         };
         Start(CudaKernels.MarginRows(ofRows), ofRows);
-        var ofLoss = new MarginLossArguments { Losses = Address(losses), Loss = Address(loss), Batch = batch, Counted = counted };
+        var ofLoss = new MarginLossArguments { Losses = Address(losses), Loss = Address(loss), Numbers = Address(numbers), Batch = batch };
         Start(CudaKernels.MarginLoss(ofLoss), ofLoss);
     }
 
     void MarginSoftmaxBackwardBf16(Tensor unit, Tensor centres, int[] labels, Margin margin, MarginRows rows, Tensor dLoss, Tensor? dUnit, Tensor? dCentres, CentreUpdate? update)
     {
-        int batch = unit.Shape.Rows, dimension = unit.Shape.Cols, classes = centres.Shape.Rows, most = PieceClasses(unit, centres), depth = Math.Min(most, classes);
+        int batch = unit.Shape.Rows, dimension = unit.Shape.Cols, classes = rows.ClassesOf(centres), most = PieceClasses(unit, classes), depth = Math.Min(most, classes);
         int sliceDepth = CudaKernels.SliceDepth(depth, CudaKernels.Slices(batch, dimension, depth, FewTiles)), slices = (depth + sliceDepth - 1) / sliceDepth;
         using var x = Pack(unit);
         using var piece = NewRows(most, dimension, squares: true);
         using var gradients = NewRows(batch, most);
-        if (update is not null) RecordedWhile(n => n.Rate == update.Rate);
-        using Tensor numbers = NumbersOf(rows.Exchange, new() { Margin = margin }, labels), prepared = New(Shape.Of(3, batch)), along = New(Shape.Of(CudaKernels.MarginParts(batch), most));
+        using Tensor numbers = NumbersOf(rows.Exchange, new() { Margin = margin, Rate = update?.Rate ?? 0 }, labels), prepared = New(Shape.Of(3, batch)), along = New(Shape.Of(CudaKernels.MarginParts(batch), most));
         using var sums = dUnit is null || slices == 1 ? null : New(Shape.Of(slices, batch, dimension));
         var prepare = new MarginPrepareArguments
         {
-            Cosines = Address(rows.Cosines), FalseLogSums = Address(rows.FalseLogSums), Labels = LabelsAt(numbers), LossGradient = Address(dLoss), Rows = Address(prepared), Margin = new(margin),
-            Batch = batch, Counted = Counted(labels),
+            Cosines = Address(rows.Cosines), FalseLogSums = Address(rows.FalseLogSums), Labels = LabelsAt(numbers, rows), LossGradient = Address(dLoss), Rows = Address(prepared), Numbers = Address(numbers),
+            Scales = new(margin), Batch = batch,
         };
         Start(CudaKernels.MarginPrepare(prepare), prepare);
         for (int first = 0; first < classes; first += most)
         {
             int count = Math.Min(most, classes - first);
-            Pack(centres, first, count, piece);
-            var tile = Tile(x, piece, numbers, margin, first, count);
+            Pack(centres, first, count, piece, rows.Drawn);
+            var tile = Tile(x, piece, numbers, rows, margin, first, count);
             var gradient = new MarginGradientArguments
             {
                 Tile = tile, Rows = Address(prepared), Cosines = Address(rows.Cosines), Gradients = gradients.Address(), Along = Address(along), PitchGradients = most, PitchAlong = most,
@@ -72,13 +69,15 @@ public sealed partial class Gpu
                 Start(CudaKernels.MatMul(product, false, false, false), product);
             }
             if (dCentres is null && update is null) continue;
+            // An index is of all centres.
+            int start = rows.Drawn is null ? first : 0;
             var centre = new MarginCentresArguments
             {
-                Gradients = gradients.Address(), Unit = x.Address(), Along = Address(along), Squares = Address(piece.Squares!), Masters = Row(centres, first),
-                Velocities = update?.Velocity is { } velocity ? Row(velocity, first) : 0, Result = dCentres is null ? 0 : Row(dCentres, first),
+                Gradients = gradients.Address(), Unit = x.Address(), Along = Address(along), Squares = Address(piece.Squares!), Numbers = Address(numbers),
+                Index = IndexAt(rows.Drawn, first), Masters = Row(centres, start), Velocities = update?.Velocity is { } velocity ? Row(velocity, start) : 0, Result = dCentres is null ? 0 : Row(dCentres, first),
                 PitchGradients = most, PitchUnit = x.Pitch, PitchAlong = most, PitchSquares = most, PitchMasters = dimension, PitchResult = dimension,
                 Batch = batch, Dimension = dimension, Classes = count, Parts = CudaKernels.MarginParts(dimension), AlongTiles = CudaKernels.MarginParts(batch),
-                Rate = update?.Rate ?? 0, Momentum = update?.Momentum ?? 0, WeightDecay = update?.WeightDecay ?? 0, Nesterov = update is { Nesterov: true } ? 1 : 0,
+                Momentum = update?.Momentum ?? 0, WeightDecay = update?.WeightDecay ?? 0, Nesterov = update is { Nesterov: true } ? 1 : 0,
             };
             Start(CudaKernels.MarginCentres(centre), centre);
         }
@@ -86,28 +85,23 @@ public sealed partial class Gpu
     }
 
     /// Classes at a time: as many as memory for their gradients holds, and as many centres as fill twice that.
-    int PieceClasses(Tensor unit, Tensor centres)
+    int PieceClasses(Tensor unit, int classes)
     {
         long bytes = 4L * GradientFloats;
-        return Math.Min(CudaKernels.MarginClasses(unit.Shape.Rows, centres.Shape.Rows, bytes), CudaKernels.MarginClasses(unit.Shape.Cols, centres.Shape.Rows, 2 * bytes));
+        return Math.Min(CudaKernels.MarginClasses(unit.Shape.Rows, classes, bytes), CudaKernels.MarginClasses(unit.Shape.Cols, classes, 2 * bytes));
     }
 
-    MarginTileArgument Tile(in Bf16Rows x, in Bf16Rows piece, Tensor numbers, Margin margin, int first, int count) => new()
+    MarginTileArgument Tile(in Bf16Rows x, in Bf16Rows piece, Tensor numbers, in MarginRows rows, Margin margin, int first, int count) => new()
     {
-        Unit = Hopper ? TensorMap(x.Plan(0, x.Rows)) : x.Address(), Centres = Hopper ? TensorMap(piece.Plan(0, count)) : piece.Address(), Squares = Address(piece.Squares!), Labels = LabelsAt(numbers),
+        Unit = Hopper ? TensorMap(x.Plan(0, x.Rows)) : x.Address(), Centres = Hopper ? TensorMap(piece.Plan(0, count)) : piece.Address(), Squares = Address(piece.Squares!), Labels = LabelsAt(numbers, rows),
         PitchUnit = x.Pitch, PitchCentres = piece.Pitch, PitchSquares = piece.Rows, First = first,
         Batch = x.Rows, Dimension = x.Columns, Classes = count, Parts = CudaKernels.MarginParts(x.Columns), FalseScale = margin.FalseScale,
     };
 
-    /// These kernels take margin, rate and the number of labels as arguments, so a recorded step holds while they stay.
-    int RecordedCounted(StepExchange? exchange, int[] labels)
-    {
-        int counted = Counted(labels);
-        if (exchange is not null) RecordedWhile(_ => Counted(exchange.Labels) == counted);
-        return counted;
-    }
+    static nint LabelsAt(Tensor numbers, in MarginRows rows = default) => rows.Drawn is { } drawn ? Address(drawn.Labels) : Address(numbers) + 4 * GpuNumbers.Labels;
 
-    static nint LabelsAt(Tensor numbers) => Address(numbers) + 4 * GpuNumbers.Labels;
+    /// Where the classes of a draw are from place `first` on; 0 without one.
+    static nint IndexAt(Drawn? drawn, int first) => drawn is { } some ? Address(some.Classes) + 4 * (nint)first : 0;
 
     /// The address of a row of a matrix of floats.
     static nint Row(Tensor matrix, long row) => Address(matrix) + (nint)(4 * row * matrix.Shape.Cols);

@@ -8,7 +8,7 @@ namespace FaceSearch.Tensors;
 /// its four rows over the classes it sees, so that logits never leave the registers. A second kernel joins what
 /// the threads and groups found, adds the rows' own logits and averages. Backward: a tile of classes at a time, the cosines again,
 /// from them ∂L/∂cos in memory that stays in the cache, then two products: with the centres into dx̂, with the rows into dw or
-/// straight into a step of SGD. Centres are counted in 64 bits.
+/// straight into a step of SGD. Centres are counted in 64 bits. Those that Partial FC drew are gathered before either pass.
 /// </summary>
 public sealed partial class Gpu
 {
@@ -23,19 +23,19 @@ public sealed partial class Gpu
 
     internal override void MarginSoftmax(Tensor unit, Tensor centres, int[] labels, Margin margin, MarginRows rows, Tensor loss)
     {
+        // The other factors are read in memory.
+        RecordedWhile(n => n.Margin with { M1 = margin.M1, M2 = margin.M2, M3 = margin.M3 } == margin);
         if (IsMixed)
         {
             MarginSoftmaxBf16(unit, centres, labels, margin, rows, loss);
             return;
         }
-        int batch = unit.Shape.Rows, dimension = unit.Shape.Cols, classes = centres.Shape.Rows;
+        int batch = unit.Shape.Rows, dimension = unit.Shape.Cols, classes = rows.ClassesOf(centres);
         int tiles = Tiles(classes), ranges = Math.Min(ClassRanges, tiles), tilesPerRange = (tiles + ranges - 1) / ranges;
-        // The other factors are read in memory.
-        RecordedWhile(n => n.Margin with { M1 = margin.M1, M2 = margin.M2, M3 = margin.M3 } == margin);
-        using Tensor numbers = NumbersOf(rows.Exchange, new() { Margin = margin }, labels), inverses = New(Shape.Of(classes)), sums = New(Shape.Of(ranges, 2, batch));
-        var own = GpuNumbers.LabelsOf(Of(numbers), batch);
-        Launch(new InverseLengths(Of(centres), Of(inverses), classes, dimension), (classes + InverseLengths.Rows - 1) / InverseLengths.Rows);
-        Launch(new LogSums(MatrixOperand.Rows(Of(unit), batch, dimension), MatrixOperand.Rows(Of(centres), classes, dimension), Of(inverses), own,
+        using Tensor numbers = NumbersOf(rows.Exchange, new() { Margin = margin }, labels), inverses = New(Shape.Of(classes)), sums = New(Shape.Of(ranges, 2, batch)), taking = Taking(centres, rows);
+        var own = LabelsOf(numbers, rows, batch);
+        Launch(new InverseLengths(Of(taking), Of(inverses), classes, dimension), (classes + InverseLengths.Rows - 1) / InverseLengths.Rows);
+        Launch(new LogSums(MatrixOperand.Rows(Of(unit), batch, dimension), MatrixOperand.Rows(Of(taking), classes, dimension), Of(inverses), own,
             Of(rows.Cosines), Of(sums), margin.FalseScale, batch, classes, dimension, tilesPerRange), Tiles(batch), ranges);
         Launch(new JoinLosses(own, new(margin, Of(numbers)), Of(rows.Cosines), Of(sums), Of(rows.FalseLogSums), Of(loss), batch, ranges), 1);
     }
@@ -47,18 +47,20 @@ public sealed partial class Gpu
             MarginSoftmaxBackwardBf16(unit, centres, labels, margin, rows, dLoss, dUnit, dCentres, update);
             return;
         }
-        int batch = unit.Shape.Rows, dimension = unit.Shape.Cols, classes = centres.Shape.Rows, rowTiles = Tiles(batch);
+        int batch = unit.Shape.Rows, dimension = unit.Shape.Cols, classes = rows.ClassesOf(centres), rowTiles = Tiles(batch);
         // Whole tiles of classes, as many as the memory for their gradients holds.
         int most = Math.Min(classes, Math.Max(1, GradientFloats / batch / ProductTile.Side) * ProductTile.Side);
         using Tensor numbers = NumbersOf(rows.Exchange, new() { Margin = margin, Rate = update?.Rate ?? 0 }, labels), inverses = New(Shape.Of(classes)), prepared = New(Shape.Of(3, batch));
-        using Tensor gradients = New(Shape.Of(most, batch)), along = New(Shape.Of(rowTiles, most));
-        var own = GpuNumbers.LabelsOf(Of(numbers), batch);
-        Launch(new InverseLengths(Of(centres), Of(inverses), classes, dimension), (classes + InverseLengths.Rows - 1) / InverseLengths.Rows);
+        using Tensor gradients = New(Shape.Of(most, batch)), along = New(Shape.Of(rowTiles, most)), taking = Taking(centres, rows);
+        var own = LabelsOf(numbers, rows, batch);
+        // A step of SGD goes to the centres themselves.
+        bool scatters = update is not null && rows.Drawn is not null;
+        Launch(new InverseLengths(Of(taking), Of(inverses), classes, dimension), (classes + InverseLengths.Rows - 1) / InverseLengths.Rows);
         Pass(new PrepareRows(own, new(margin, Of(numbers)), Of(rows.Cosines), Of(rows.FalseLogSums), Of(dLoss), Of(prepared), batch), batch);
         for (int first = 0; first < classes; first += most)
         {
             int count = Math.Min(most, classes - first);
-            var some = Of(centres).SubView((long)first * dimension, (long)count * dimension);
+            var some = Slice(taking);
             var inverse = Of(inverses).SubView(first, count);
             Launch(new CosineGradients(MatrixOperand.Rows(some, count, dimension), MatrixOperand.Rows(Of(unit), batch, dimension), inverse, own, Of(prepared), Of(rows.Cosines),
                 Of(gradients), Of(along), margin.FalseScale, first, count, most, batch, dimension), Tiles(count), rowTiles);
@@ -67,12 +69,19 @@ public sealed partial class Gpu
                 Multiply(MatrixOperand.Columns(Of(gradients), batch), MatrixOperand.Columns(some, dimension), new MatrixResult(Of(dUnit), dimension, first > 0 ? 1 : 0), batch, dimension, count);
             if (dCentres is null && update is null) continue;
             Pass(new SumAlong(Of(along), inverse, rowTiles, most), count);
-            var target = new CentreResult(some, Of(along), Slice(dCentres ?? centres), Slice(update?.Velocity ?? centres), Of(numbers), dimension, update is null ? default : new(update.Rule, update.Velocity is not null), update is null ? 0 : 1);
+            var index = Integers(rows.Drawn?.Classes ?? numbers);
+            var target = new CentreResult(scatters ? Of(centres) : some, Of(along), Slice(dCentres ?? taking), scatters ? Of(update!.Velocity ?? centres) : Slice(update?.Velocity ?? taking), scatters ? index.SubView(first, count) : index,
+                Of(numbers), dimension, update is null ? default : new(update.Rule, update.Velocity is not null), update is null ? 0 : scatters ? 2 : 1);
             Multiply(MatrixOperand.Rows(Of(gradients), count, batch), MatrixOperand.Columns(Of(unit), dimension), target, count, dimension, batch);
 
             View Slice(Tensor t) => Of(t).SubView((long)first * dimension, (long)count * dimension);
         }
     }
+
+    /// The centres that take part, one after the other.
+    Tensor Taking(Tensor centres, MarginRows rows) => rows.Drawn is { } drawn ? Gather(centres, drawn) : centres.Share();
+
+    static ArrayView<int> LabelsOf(Tensor numbers, MarginRows rows, int batch) => rows.Drawn is { } drawn ? Integers(drawn.Labels) : GpuNumbers.LabelsOf(Of(numbers), batch);
 
     static int Tiles(int lines) => (lines + ProductTile.Side - 1) / ProductTile.Side;
 }
@@ -179,12 +188,12 @@ readonly struct SumAlong(View along, View inverses, int rowTiles, int stride) : 
     }
 }
 
-/// <summary>Where the gradients of the centres go: to memory, or into a step of SGD. A centre's gradient is product + pull·w.</summary>
-readonly struct CentreResult(View centres, View pull, View gradients, View velocity, View numbers, int dimension, SgdFactors factors, int updates) : IResult
+/// <summary>Where the gradients of the centres go: to memory, or into a step of SGD, of that row (1) or the one that the index names (2). A centre's gradient is product + pull·w.</summary>
+readonly struct CentreResult(View centres, View pull, View gradients, View velocity, ArrayView<int> index, View numbers, int dimension, SgdFactors factors, int updates) : IResult
 {
     public void Put(int row, int column, int part, float value)
     {
-        long i = (long)row * dimension + column;
+        long i = (long)(updates == 2 ? index[row] : row) * dimension + column;
         float gradient = GpuMath.MultiplyAdd(pull[row], centres[i], value);
         if (updates != 0) factors.Step(centres, velocity, i, gradient, numbers[GpuNumbers.Rate]);
         else gradients[i] = gradient;

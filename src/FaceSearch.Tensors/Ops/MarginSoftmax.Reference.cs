@@ -6,6 +6,12 @@ public sealed partial class Reference
 
     internal override void MarginSoftmax(Tensor unit, Tensor centres, int[] labels, Margin margin, MarginRows rows, Tensor loss)
     {
+        if (rows.Drawn is { } drawn)
+        {
+            using var some = Gather(centres, drawn);
+            MarginSoftmax(unit, some, PlacesOf(drawn), margin, rows with { Drawn = null }, loss);
+            return;
+        }
         double sum = 0;
         for (int b = 0; b < labels.Length; b++)
         {
@@ -27,9 +33,16 @@ public sealed partial class Reference
     {
         if (update is not null)
         {
-            using Tensor gradient = New(centres.Shape), velocity = update.Velocity is null ? Parameter("velocity", centres.Shape) : New(Shape.Of(1));
+            using Tensor gradient = New(Shape.Of(rows.ClassesOf(centres), centres.Shape.Cols)), velocity = update.Velocity is null ? Parameter("velocity", centres.Shape) : New(Shape.Of(1));
+            gradient.OfRows = rows.Drawn?.Classes.Share();
             MarginSoftmaxBackward(unit, centres, labels, margin, rows, dLoss, dUnit, gradient, null);
             SgdStep(centres, gradient, update.Velocity ?? velocity, update.Rule);
+            return;
+        }
+        if (rows.Drawn is { } drawn)
+        {
+            using var some = Gather(centres, drawn);
+            MarginSoftmaxBackward(unit, some, PlacesOf(drawn), margin, rows with { Drawn = null }, dLoss, dUnit, dCentres, null);
             return;
         }
         if (dUnit is not null) Of(dUnit).Clear();

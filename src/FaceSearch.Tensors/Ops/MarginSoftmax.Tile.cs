@@ -5,7 +5,7 @@ namespace FaceSearch.Tensors;
 public sealed unsafe partial class Cpu<V>
 {
     /// One tile of classes in a worker's scratch: the centres (in place, or copied with zeros around them where the tile
-    /// or the dimension is ragged) and the logits of all rows, [TileClasses][LogitStride].
+    /// or the dimension is ragged, or its classes are drawn) and the logits of all rows, [TileClasses][LogitStride].
     readonly partial struct MarginTile
     {
         // A logit that adds nothing: its exponential vanishes, and so does its product with it.
@@ -13,23 +13,33 @@ public sealed unsafe partial class Cpu<V>
 
         readonly MarginTiling tiling;
         readonly int first, count;
-        readonly float* source, centres, logits, strips, products;
+        readonly IndexedRows source;
+        readonly float* centres, logits, strips, products;
 
-        public MarginTile(MarginTiling tiling, int tile, float* allCentres, float* scratch)
+        /// Logits need centres at equal distances; packing alone takes them from where they are.
+        public MarginTile(MarginTiling tiling, int tile, IndexedRows source, float* scratch, bool forLogits)
         {
-            this.tiling = tiling;
+            (this.tiling, this.source) = (tiling, source);
             (first, count) = (tile * MarginTiling.TileClasses, Math.Min(MarginTiling.TileClasses, tiling.Classes - tile * MarginTiling.TileClasses));
             logits = scratch;
             strips = logits + tiling.LogitFloats;
             products = strips + tiling.CentreFloats + tiling.PaddedDimension;
-            source = centres = allCentres + (long)first * tiling.Dimension;
-            if (count == MarginTiling.TileClasses && tiling.Dimension == tiling.PaddedDimension) return;
+            bool ragged = tiling.Dimension < tiling.PaddedDimension, copies = ragged || (forLogits && (count < MarginTiling.TileClasses || !source.AreAll));
+            if (!copies)
+            {
+                centres = source.AreAll ? source[first] : null;
+                return;
+            }
             centres = products + tiling.CentreFloats;
-            new Span<float>(centres, checked((int)tiling.CentreFloats)).Clear();
-            for (int c = 0; c < count; c++) new Span<float>(source + (long)c * tiling.Dimension, tiling.Dimension).CopyTo(new(centres + c * Stride, tiling.Dimension));
+            if (ragged || count < MarginTiling.TileClasses) new Span<float>(centres, checked((int)tiling.CentreFloats)).Clear();
+            for (int c = 0; c < count; c++) new Span<float>(source[first + c], tiling.Dimension).CopyTo(new(centres + c * Stride, tiling.Dimension));
         }
 
         long Stride => tiling.PaddedDimension;
+        /// A centre in whole vectors.
+        float* Centre(int c) => centres is null ? source[first + c] : centres + c * Stride;
+        /// The first float of the tile after this one, counted from the first of all.
+        long NextTile => (long)(first + MarginTiling.TileClasses) * tiling.Dimension;
 
         /// 1/‖w‖ of each centre, 0 for a centre of zeros. False if one has no finite length.
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -61,13 +71,13 @@ public sealed unsafe partial class Cpu<V>
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public void ComputeLogits(float* rowStrips, float* inverses, float scale, Tensor? kept)
         {
-            float* next = source + (long)MarginTiling.TileClasses * tiling.Dimension;
+            long next = NextTile;
             for (int k = 0; k < tiling.Dimension; k += MarginTiling.Depth)
             {
                 int depth = Math.Min(MarginTiling.Depth, tiling.Dimension - k);
                 for (int b = 0; b < tiling.Batch; b += Panels.Width)
                     for (int c = 0; c < count; c += Panels.Rows, next += Panels.Ahead(depth))
-                        Panels.Product(depth, centres + c * Stride + k, Stride, 1, rowStrips + (long)b * tiling.Dimension + k * Panels.Width, Row(c) + b, tiling.LogitStride, add: k > 0, next);
+                        Panels.Product(depth, centres + c * Stride + k, Stride, 1, rowStrips + (long)b * tiling.Dimension + k * Panels.Width, Row(c) + b, tiling.LogitStride, add: k > 0, source.At(next));
             }
             for (int c = 0; c < count; c++)
                 if (kept is null) Scale(Row(c), inverses[c] * scale);

@@ -14,7 +14,7 @@ public sealed unsafe partial class Cpu<V>
             int strip = tiling.StripFloats(Panels.Width);
             for (int c = 0; c < count; c++)
             {
-                float* from = centres + c * Stride, to = strips + c * Panels.Width;
+                float* from = Centre(c), to = strips + c * Panels.Width;
                 V squares = V.Zero, others = V.Zero;
                 for (int k = 0; k < tiling.PaddedDimension; k += 32, from += 32)
                 {
@@ -58,25 +58,26 @@ public sealed unsafe partial class Cpu<V>
 
         /// partial = gradientsᵀ · W, or += where asked, in strips [⌈d/Width⌉][PaddedBatch][Width]. Asks for what FinishCentres will change, if any.
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        public void ToRows(float* partial, bool add, float* changes)
+        public void ToRows(float* partial, bool add, in CentreTarget target)
         {
-            float* strip = strips, next = changes is null ? strips : changes + (long)first * tiling.Dimension;
+            float* strip = strips;
+            long next = (long)first * tiling.Dimension;
             for (int k = 0; k < tiling.Dimension; k += Panels.Width, strip += tiling.StripFloats(Panels.Width))
                 for (int b = 0; b < tiling.Batch; b += Panels.Rows, next += Panels.Ahead(count))
-                    Panels.Product(count, logits + b, 1, tiling.LogitStride, strip, partial + (long)k * tiling.PaddedBatch + b * Panels.Width, Panels.Width, add, next);
+                    Panels.Product(count, logits + b, 1, tiling.LogitStride, strip, partial + (long)k * tiling.PaddedBatch + b * Panels.Width, Panels.Width, add, target.Changes.At(next));
         }
 
         /// Hands each centre's dw = gradients · x̂ − along/‖w‖ · w to its gradient, or to its update.
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public void FinishCentres(float* columnStrips, float* along, float* inverses, in CentreTarget target)
         {
-            float* next = source + (long)MarginTiling.TileClasses * tiling.Dimension;
+            long next = NextTile;
             for (int c = 0; c < count; c += Panels.Rows)
             {
                 for (int k = 0; k < tiling.Dimension; k += Panels.Width, next += Panels.Ahead(tiling.Batch))
-                    Panels.Product(tiling.Batch, Row(c), tiling.LogitStride, 1, columnStrips + (long)k * tiling.PaddedBatch, products + k, Stride, add: false, next);
+                    Panels.Product(tiling.Batch, Row(c), tiling.LogitStride, 1, columnStrips + (long)k * tiling.PaddedBatch, products + k, Stride, add: false, source.At(next));
                 for (int i = c; i < Math.Min(count, c + Panels.Rows); i++)
-                    target.Finish(source + (long)i * tiling.Dimension, products + (i - c) * Stride, -along[i] * inverses[i], (long)(first + i) * tiling.Dimension, tiling.Dimension);
+                    target.Finish(source[first + i], products + (i - c) * Stride, -along[i] * inverses[i], first + i, tiling.Dimension);
             }
         }
     }

@@ -16,7 +16,7 @@ readonly record struct MarginTiling(int Batch, int Dimension, int Classes)
     // Groups share the work between threads and each costs B·d floats for its part of the embeddings' gradient.
     const int LeastTilesPerGroup = 8, MostGroups = 32;
 
-    public static MarginTiling Of(Tensor unit, Tensor centres) => new(unit.Shape.Rows, unit.Shape.Cols, centres.Shape.Rows);
+    public static MarginTiling Of(Tensor unit, int classes) => new(unit.Shape.Rows, unit.Shape.Cols, classes);
 
     public int Tiles => (Classes + TileClasses - 1) / TileClasses;
     public int Groups => Math.Clamp(Tiles / LeastTilesPerGroup, 1, MostGroups);

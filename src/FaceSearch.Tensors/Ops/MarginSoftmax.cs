@@ -10,9 +10,12 @@ public sealed record CentreUpdate(Tensor? Velocity, float Rate, float Momentum, 
 }
 
 /// What the forward pass keeps of each row: the cosine to its own class [B] and the log-sum-exp of the other classes' logits [B];
-/// and of the first classes the cosines to all rows in 16 bits, or null.
-readonly record struct MarginRows(Tensor Cosines, Tensor FalseLogSums, Tensor? Kept, StepExchange? Exchange = null)
+/// and of the first classes the cosines to all rows in 16 bits, or null. Drawn: the classes that take part, null for all; classes and
+/// labels are then counted by their places among them.
+readonly record struct MarginRows(Tensor Cosines, Tensor FalseLogSums, Tensor? Kept, StepExchange? Exchange = null, Drawn? Drawn = null)
 {
+    /// How many of the centres take part.
+    public int ClassesOf(Tensor centres) => Drawn?.Count ?? centres.Shape.Rows;
     /// The kept cosines where they contain this tile of classes.
     public Tensor? KeptOf(MarginTiling tiling, int tile) => tile < tiling.KeptTiles ? Kept : null;
     public bool KeepsAll(MarginTiling tiling) => Kept is not null && tiling.KeptTiles == tiling.Tiles;
@@ -20,9 +23,9 @@ readonly record struct MarginRows(Tensor Cosines, Tensor FalseLogSums, Tensor? K
 
 public abstract partial class Device
 {
-    /// loss [1] and rows, from unit embeddings [B, d] and centres [C, d] of any length.
+    /// loss [1] and rows, from unit embeddings [B, d] and centres [C, d] of any length. Labels name classes, drawn or not.
     internal abstract void MarginSoftmax(Tensor unit, Tensor centres, int[] labels, Margin margin, MarginRows rows, Tensor loss);
-    /// Gradients by the unit embeddings and by the centres, null where none is needed; or the update of the centres.
+    /// Gradients by the unit embeddings and by the centres that take part, null where none is needed; or the update of those centres.
     internal abstract void MarginSoftmaxBackward(Tensor unit, Tensor centres, int[] labels, Margin margin, MarginRows rows, Tensor dLoss, Tensor? dUnit, Tensor? dCentres, CentreUpdate? update);
     /// Rows that the mean is over.
     private protected static int Counted(int[] labels) => Math.Max(1, labels.Count(label => label >= 0));
@@ -48,9 +51,14 @@ public static partial class Ops
     /// more than it needs.
     ///
     /// With <paramref name="update"/> the backward pass moves the centres instead of leaving their gradient. With an exchange a GPU takes
-    /// labels, margins and the update's rate from there, where they must be the same; the two scales are those given here.
+    /// labels, margins, the update's rate and the step of the draw from there, where they must be the same; the two scales are those given here.
+    ///
+    /// With <paramref name="partial"/> the other classes of the softmax are those that it draws: work and memory are as of so many classes, and
+    /// the centres' gradient is of these rows alone (<see cref="Tensor.OfRows"/>). No other centre moves, nor its velocity or moments,
+    /// nor does it decay: what the paper's first code did. Its second, with one large parameter, lets momentum and decay act on all
+    /// centres each step, which would cost a pass over all of them. Where all are drawn, this is the head without a draw, bit for bit.
     /// </summary>
-    public static Tensor MarginSoftmax(this Tensor embeddings, Tensor centres, int[] labels, Margin margin, bool recompute = false, CentreUpdate? update = null, StepExchange? exchange = null)
+    public static Tensor MarginSoftmax(this Tensor embeddings, Tensor centres, int[] labels, Margin margin, bool recompute = false, CentreUpdate? update = null, StepExchange? exchange = null, PartialFc? partial = null)
     {
         Check.Rank(embeddings, 2);
         Check.Shape(centres, Shape.Of(centres.Shape.Rows, embeddings.Shape.Cols));
@@ -61,23 +69,43 @@ public static partial class Ops
 
         var unit = embeddings.Normalize();
         var device = unit.Device;
-        var tiling = MarginTiling.Of(unit, centres);
+        var drawn = Draw(unit, centres, labels, partial, exchange);
+        var tiling = MarginTiling.Of(unit, drawn?.Count ?? centres.Shape.Rows);
+        var taking = Shape.Of(tiling.Classes, tiling.Dimension);
         bool backward = unit.Tape is { Records: true } && (unit.NeedsGradient || centres.NeedsGradient);
         Tensor loss = unit.Like(Shape.Of(1));
         var kept = backward && !recompute && device.Keeps(tiling) ? unit.Like(tiling.Kept) : null;
-        var rows = new MarginRows(unit.Like(Shape.Of(tiling.Batch)), unit.Like(Shape.Of(tiling.Batch)), kept, exchange);
+        var rows = new MarginRows(unit.Like(Shape.Of(tiling.Batch)), unit.Like(Shape.Of(tiling.Batch)), kept, exchange, drawn);
         device.MarginSoftmax(unit, centres, labels, margin, rows, loss);
         long macs = (long)tiling.Batch * tiling.Classes * tiling.Dimension;
         int again = recompute ? tiling.Classes : tiling.Classes - tiling.Kept.Rows;
-        var repeated = again > 0 ? Cost.OfMacs((long)tiling.Batch * again * tiling.Dimension, unit, centres) : default;
-        return loss.From("margin softmax", Cost.OfMacs(macs, unit, centres), Cost.OfMacs(2 * macs, unit, centres, unit, centres) + repeated, [unit, centres], dLoss =>
+        var repeated = again > 0 ? Cost.OfMacs((long)tiling.Batch * again * tiling.Dimension, unit.Shape, taking) : default;
+        return loss.From("margin softmax", Cost.OfMacs(macs, unit.Shape, taking), Cost.OfMacs(2 * macs, unit.Shape, taking, unit.Shape, taking) + repeated, [unit, centres], dLoss =>
         {
-            Tensor? dUnit = unit.NeedsGradient ? unit.Like() : null, dCentres = centres.NeedsGradient && update is null ? centres.Like() : null;
+            Tensor? dUnit = unit.NeedsGradient ? unit.Like() : null, dCentres = centres.NeedsGradient && update is null ? centres.Like(taking) : null;
+            // It outlives the tape, which owns the draw.
+            if (dCentres is not null) dCentres.OfRows = drawn?.Classes.Share();
             device.MarginSoftmaxBackward(unit, centres, labels, margin, rows, dLoss, dUnit, dCentres, update);
             kept?.Dispose();
             if (dUnit is not null) unit.Accumulate(dUnit);
             if (dCentres is not null) centres.Accumulate(dCentres);
         });
+    }
+
+    /// The classes that take part; null for all.
+    static Drawn? Draw(Tensor unit, Tensor centres, int[] labels, PartialFc? partial, StepExchange? exchange)
+    {
+        const string op = nameof(MarginSoftmax);
+        int classes = centres.Shape.Rows;
+        if (partial is not { } share) return null;
+        Check.That(share.Rate is > 0 and <= 1, $"the share of classes must be above 0 and at most 1 but is {share.Rate}", op);
+        int count = share.CountOf(classes, labels.Length);
+        if (count == classes) return null;
+        // Whose gradient may be of some rows alone.
+        Check.That(centres.Tape is null, "centres must be a parameter where some of them are drawn, but they are the result of an op", op);
+        var drawn = new Drawn(unit.Like(Shape.Of(count)), unit.Like(Shape.Of(labels.Length)));
+        unit.Device.PartialFc(labels, classes, share, exchange, drawn);
+        return drawn;
     }
 
     static void CheckLabels(int[] labels, int batch, int classes)
@@ -105,13 +133,13 @@ public sealed partial class Meter
 {
     internal override void MarginSoftmax(Tensor unit, Tensor centres, int[] labels, Margin margin, MarginRows rows, Tensor loss)
     {
-        var tiling = MarginTiling.Of(unit, centres);
+        var tiling = MarginTiling.Of(unit, rows.ClassesOf(centres));
         using Tensor rowStrips = New(tiling.Strips), logSums = New(tiling.LogSums);
     }
 
     internal override void MarginSoftmaxBackward(Tensor unit, Tensor centres, int[] labels, Margin margin, MarginRows rows, Tensor dLoss, Tensor? dUnit, Tensor? dCentres, CentreUpdate? update)
     {
-        var tiling = MarginTiling.Of(unit, centres);
+        var tiling = MarginTiling.Of(unit, rows.ClassesOf(centres));
         using Tensor columnStrips = New(tiling.Strips), rowGradients = New(tiling.RowGradients);
         using Tensor? rowStrips = rows.KeepsAll(tiling) ? null : New(tiling.Strips), partials = dUnit is null ? null : New(tiling.Partials);
     }

@@ -7,7 +7,7 @@ public sealed unsafe partial class Cpu<V>
     internal override void SgdStep(Tensor parameter, Tensor gradient, Tensor velocity, SgdRule rule)
     {
         float* p = Of(parameter), g = Of(gradient), v = Of(velocity);
-        ForFloats(parameter.Shape, (start, end) => SgdTile(p + start, g + start, v + start, end - start, rule));
+        ForGradient(gradient, (from, to, count) => SgdTile(p + to, g + from, v + to, count, rule));
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -16,9 +16,11 @@ public sealed unsafe partial class Cpu<V>
         V decay = V.Create(rule.WeightDecay), momentum = V.Create(rule.Momentum), minusRate = V.Create(-rule.Rate);
         for (long i = 0; i < n; i += 16)
         {
-            V p = V.Load(parameter + i), g = V.Fma(decay, p, V.Load(gradient + i)), v = V.Fma(momentum, V.Load(velocity + i), g);
-            V.Store(v, velocity + i);
-            V.Store(V.Fma(minusRate, rule.Nesterov ? V.Fma(momentum, v, g) : v, p), parameter + i);
+            // Fewer than sixteen at the end of a row; past the end of a whole parameter there are zeros.
+            int lanes = (int)Math.Min(16, n - i);
+            V p = Lanes.LoadPart<V>(parameter + i, lanes), g = V.Fma(decay, p, Lanes.LoadPart<V>(gradient + i, lanes)), v = V.Fma(momentum, Lanes.LoadPart<V>(velocity + i, lanes), g);
+            Lanes.StorePart(v, velocity + i, lanes);
+            Lanes.StorePart(V.Fma(minusRate, rule.Nesterov ? V.Fma(momentum, v, g) : v, p), parameter + i, lanes);
         }
     }
 }

@@ -7,7 +7,7 @@ public sealed partial class Gpu
     internal override void SgdStep(Tensor parameter, Tensor gradient, Tensor velocity, SgdRule rule)
     {
         using var numbers = NumbersOf(rule.Exchange, new() { Rate = rule.Rate });
-        Pass(new SgdPoint(Of(parameter), Of(gradient), Of(velocity), Of(numbers), new(rule, hasVelocity: true)), GpuLayout.Floats(parameter.Shape));
+        Pass(new SgdPoint(Of(parameter), Of(gradient), Of(velocity), Of(numbers), new(rule, hasVelocity: true), new(gradient, gradient.OfRows)), GpuLayout.Floats(gradient.Shape));
     }
 }
 
@@ -27,11 +27,11 @@ readonly struct SgdFactors(SgdRule rule, bool hasVelocity)
     }
 }
 
-readonly struct SgdPoint(View parameter, View gradient, View velocity, View numbers, SgdFactors factors) : IPoint
+readonly struct SgdPoint(View parameter, View gradient, View velocity, View numbers, SgdFactors factors, GpuRowIndex rows) : IPoint
 {
     public void At(long i)
     {
         float factor = numbers[GpuNumbers.Factor];
-        if (factor >= 0) factors.Step(parameter, velocity, i, factor * gradient[i], numbers[GpuNumbers.Rate]);
+        if (factor >= 0) factors.Step(parameter, velocity, rows.At(i), factor * gradient[i], numbers[GpuNumbers.Rate]);
     }
 }

@@ -4,9 +4,10 @@ public sealed partial class Reference
 {
     internal override void SgdStep(Tensor parameter, Tensor gradient, Tensor velocity, SgdRule rule)
     {
-        for (int i = 0; i < parameter.Shape.Count; i++)
+        for (int n = 0; n < gradient.Shape.Count; n++)
         {
-            double g = Of(gradient)[i] + rule.WeightDecay * Of(parameter)[i];
+            int i = PlaceOf(gradient, n);
+            double g = Of(gradient)[n] + rule.WeightDecay * Of(parameter)[i];
             double v = Of(velocity)[i] = rule.Momentum * Of(velocity)[i] + g;
             Of(parameter)[i] -= rule.Rate * (rule.Nesterov ? g + rule.Momentum * v : v);
         }

@@ -4,12 +4,12 @@ public abstract partial class Device
 {
     /// <summary>
     /// One step of stochastic gradient descent in PyTorch's form: g = gradient + weightDecay·p, v ← momentum·v + g,
-    /// p ← p − rate·v, or with Nesterov p ← p − rate·(g + momentum·v). The velocity starts at 0. All of one shape. The rate is
-    /// the exchange's where there is one.
+    /// p ← p − rate·v, or with Nesterov p ← p − rate·(g + momentum·v). The velocity starts at 0. All of one shape; where the
+    /// gradient is of some rows, the others and their velocity stay. The rate is the exchange's where there is one.
     /// </summary>
     public void Sgd(Tensor parameter, Tensor gradient, Tensor velocity, float rate, float momentum, bool nesterov, float weightDecay, StepExchange? exchange = null)
     {
-        Check.Shape(gradient, parameter.Shape);
+        Check.Gradient(gradient, parameter);
         Check.Shape(velocity, parameter.Shape);
         SgdStep(parameter, gradient, velocity, new(rate, momentum, nesterov, weightDecay, exchange));
     }

@@ -224,6 +224,8 @@ public sealed class ProfileTests : IDisposable
         var output = program.Run(["profile", "head", "--identities", "50", "--batch", "6", "--dimension", "16", "--steps", "2", "--recompute", .. Roofs]).Ended(0).Out;
         Assert.Matches(@"(?m)^margin softmax +6×16 · 50×16 +backward ", output);
         Assert.Contains(Path.Combine("runs", "profile", "head-1", "trace.json"), output);
+        Assert.Contains("margin softmax", program.Run(["profile", "head", "--identities", "50", "--batch", "6", "--dimension", "16", "--steps", "2", "--sample", "0.5", .. Roofs]).Ended(0).Out);
+        Assert.Contains("--sample: 0 is out of range", program.Run("profile", "head", "--sample", "0").Ended(2).Error);
     }
 
     [Fact]

@@ -59,7 +59,9 @@ sealed class Head(int batch, int dimension, int classes, Margin margin, int[] la
         var labelled = New<int>(labels);
         nint centres = floatCentres ? masters.Address : copy.Address;
         long centrePitch = floatCentres ? dimension : pitch;
-        int counted = Math.Max(1, labels.Count(label => label >= 0)), tiles = CudaKernels.MarginPartials(classes);
+        int tiles = CudaKernels.MarginPartials(classes);
+        var numbers = New<float>(GpuNumbers.Count(batch));
+        GpuNumbers.Write(numbers.Values, new() { Rate = rule?.Rate ?? 0, Margin = margin }, labels);
         var tile = new MarginTileArgument
         {
             Unit = hopper ? Map(x.Address, batch) : x.Address, Centres = hopper ? Map(centres, classes) : centres, Squares = squares.Address, Labels = labelled.Address,
@@ -72,18 +74,18 @@ sealed class Head(int batch, int dimension, int classes, Margin margin, int[] la
         Emulator.Run(hopper ? CudaKernels.MarginForwardHopper(forward) : CudaKernels.MarginForward(forward, floatCentres), forward, order);
         var ofRows = new MarginRowsArguments
         {
-            Partials = partials.Address, Cosines = cosines.Address, Labels = labelled.Address, FalseLogSums = falseLogSums.Address, Losses = losses.Address, Margin = new(margin),
-            Batch = batch, Tiles = tiles,
+            Partials = partials.Address, Cosines = cosines.Address, Labels = labelled.Address, FalseLogSums = falseLogSums.Address, Losses = losses.Address, Numbers = numbers.Address,
+            Scales = new(margin), Batch = batch, Tiles = tiles,
         };
         Emulator.Run(CudaKernels.MarginRows(ofRows), ofRows, order);
-        var ofLoss = new MarginLossArguments { Losses = losses.Address, Loss = loss.Address, Batch = batch, Counted = counted };
+        var ofLoss = new MarginLossArguments { Losses = losses.Address, Loss = loss.Address, Numbers = numbers.Address, Batch = batch };
         Emulator.Run(CudaKernels.MarginLoss(ofLoss), ofLoss, order);
         Loss = loss.Values[0];
 
         var prepare = new MarginPrepareArguments
         {
             Cosines = cosines.Address, FalseLogSums = falseLogSums.Address, Labels = labelled.Address, LossGradient = New<float>([1]).Address, Rows = rows.Address,
-            Margin = new(margin), Batch = batch, Counted = counted,
+            Numbers = numbers.Address, Scales = new(margin), Batch = batch,
         };
         Emulator.Run(CudaKernels.MarginPrepare(prepare), prepare, order);
         const int slices = 2;
@@ -117,7 +119,7 @@ sealed class Head(int batch, int dimension, int classes, Margin margin, int[] la
                 Result = rule is null ? dCentres.Address + first * dimension * 4 : 0, Copy = rule is null ? 0 : copy.Address + first * pitch * 2, NewSquares = newSquares.Address + first * 4,
                 PitchGradients = some, PitchUnit = pitch, PitchAlong = some, PitchSquares = classes, PitchMasters = dimension, PitchResult = dimension, PitchCopy = pitch,
                 Batch = batch, Dimension = dimension, Classes = tile.Classes, Parts = parts, AlongTiles = CudaKernels.MarginParts(batch),
-                Rate = rule?.Rate ?? 0, Momentum = rule?.Momentum ?? 0, WeightDecay = rule?.WeightDecay ?? 0, Nesterov = rule is { Nesterov: true } ? 1 : 0,
+                Numbers = numbers.Address, Momentum = rule?.Momentum ?? 0, WeightDecay = rule?.WeightDecay ?? 0, Nesterov = rule is { Nesterov: true } ? 1 : 0,
             };
             Emulator.Run(CudaKernels.MarginCentres(move), move, order);
         }

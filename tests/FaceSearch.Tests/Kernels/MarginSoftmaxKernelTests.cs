@@ -126,18 +126,19 @@ public class MarginSoftmaxKernelTests
         foreach (var margin in new[] { Combined, Pure, new(64, 48, 1, 0.5f, 0), new(30, 30, 1.5f, 0, 0), new(10, 10, 2.2f, 1, 0.35f), new(32, 32, 0.9f, -0.2f, 0), Combined with { StraightThrough = true } })
         {
             using Global<float> ofCosines = new(cosines), partials = new([.. logSums.SelectMany(f => new[] { f * MathF.Log2(MathF.E), 1 })]), falseLogSums = new(cosines.Length),
-                losses = new(cosines.Length), one = new([1f]), rows = new(3 * cosines.Length);
+                losses = new(cosines.Length), one = new([1f]), rows = new(3 * cosines.Length), numbers = new(GpuNumbers.Count(cosines.Length));
+            GpuNumbers.Write(numbers.Values, new() { Margin = margin }, labels);
             using Global<int> labelled = new(labels);
             var args = new MarginRowsArguments
             {
                 Partials = partials.Address, Cosines = ofCosines.Address, Labels = labelled.Address, FalseLogSums = falseLogSums.Address, Losses = losses.Address,
-                Margin = new(margin), Batch = cosines.Length, Tiles = 1,
+                Numbers = numbers.Address, Scales = new(margin), Batch = cosines.Length, Tiles = 1,
             };
             Emulator.Run(CudaKernels.MarginRows(args), args);
             var prepare = new MarginPrepareArguments
             {
-                Cosines = ofCosines.Address, FalseLogSums = falseLogSums.Address, Labels = labelled.Address, LossGradient = one.Address, Rows = rows.Address, Margin = new(margin),
-                Batch = cosines.Length, Counted = counted,
+                Cosines = ofCosines.Address, FalseLogSums = falseLogSums.Address, Labels = labelled.Address, LossGradient = one.Address, Rows = rows.Address,
+                Numbers = numbers.Address, Scales = new(margin), Batch = cosines.Length,
             };
             Emulator.Run(CudaKernels.MarginPrepare(prepare), prepare);
             for (int b = 0; b < cosines.Length; b++)

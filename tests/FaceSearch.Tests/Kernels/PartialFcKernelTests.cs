@@ -10,10 +10,12 @@ public class PartialFcKernelTests
     {
         using Global<int> labelled = new(labels), drawn = new(total), local = new(labels.Length), slots = new(labels.Length), marks = new(new int[CudaKernels.PartialMarks(classes)]),
             counts = new(CudaKernels.PartialCounts(total));
+        using Global<float> numbers = new(GpuNumbers.Count(0));
+        GpuNumbers.Write(numbers.Values, new() { Step = step }, []);
         var args = new PartialFcArguments
         {
             Labels = labelled.Address, Drawn = drawn.Address, LocalLabels = local.Address, Slots = slots.Address, Marks = marks.Address, Counts = counts.Address,
-            Seed = seed, Step = step, First = first, Batch = labels.Length, Classes = classes, Total = total,
+            Numbers = numbers.Address, Seed = seed, First = first, Batch = labels.Length, Classes = classes, Total = total,
         };
         foreach (var launch in CudaKernels.PartialFc(args)) Emulator.Run(launch, args, order);
         return (drawn.Values.ToArray(), local.Values.ToArray());
@@ -34,29 +36,13 @@ public class PartialFcKernelTests
             if (labels[b] < 0 || labels[b] < first || labels[b] >= first + classes) Assert.Equal(-1, local[b]);
             else Assert.Equal(labels[b] - first, drawn[local[b]]);
 
-        // The same by the product's hash, in the same order.
+        // The same as on a CPU, in the same order.
         int[] positives = [.. labels.Where(label => label >= 0 && label >= first && label < first + classes).Select(label => label - first).Distinct()];
-        int[] others = [.. Enumerable.Range(0, total).Select(n => Permuted(n, classes, Bf16.Seed, 3)).Except(positives)];
+        int[] others = [.. Enumerable.Range(0, total).Select(n => new ClassOrder(Bf16.Seed, 3, classes).At(n)).Except(positives)];
         Assert.Equal([.. positives, .. others.Take(total - positives.Length)], drawn);
 
         Assert.Equal(drawn, Draw(labels, classes, total, Bf16.Seed, 3, first, order: Order.Backwards).Drawn);
         if (total < classes / 2) Assert.NotEqual(drawn, Draw(labels, classes, total, Bf16.Seed, 4, first).Drawn);
-    }
-
-    /// Place n of the permutation: six Feistel rounds, walked on until it falls on a class.
-    static int Permuted(int n, int classes, ulong seed, ulong step)
-    {
-        int half = 1;
-        while (1L << 2 * half < classes) half++;
-        ulong mask = (1UL << half) - 1, x = (ulong)n;
-        do
-        {
-            var (left, right) = (x >> half, x & mask);
-            for (ulong r = 0; r < 6; r++) (left, right) = (right, left ^ (Noise.Bits(seed, step * 6 + r, right) & mask));
-            x = left << half | right;
-        }
-        while (x >= (ulong)classes);
-        return (int)x;
     }
 
     /// 4000 draws of 10 of 50: each class is drawn 800 times, give or take 25; each pair of neighbours in 147 of them, give or take 12.
@@ -66,7 +52,7 @@ public class PartialFcKernelTests
         int[] often = new int[50], pairs = new int[50];
         for (ulong step = 0; step < 4000; step++)
         {
-            int[] drawn = [.. Enumerable.Range(0, 10).Select(n => Permuted(n, 50, 5, step))];
+            int[] drawn = [.. Enumerable.Range(0, 10).Select(n => new ClassOrder(5, step, 50).At(n))];
             foreach (int c in drawn)
             {
                 often[c]++;
@@ -100,7 +86,4 @@ public class PartialFcKernelTests
             Assert.Equal(slot < 0, !velocities.Values.Slice(from, dimension).ContainsAnyExcept(0f));
         }
     }
-
-    [Theory, InlineData(1000, 0.1, 64, 100), InlineData(1000, 0.01, 64, 64), InlineData(50, 0.5, 64, 50), InlineData(3, 1, 1, 3)]
-    public void DrawsAtLeastABatch(int classes, double rate, int batch, int expected) => Assert.Equal(expected, CudaKernels.PartialClasses(classes, rate, batch));
 }

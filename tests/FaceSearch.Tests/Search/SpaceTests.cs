@@ -31,6 +31,7 @@ public class SpaceTests
     [Theory]
     [InlineData("decisions:\n  Head.M2x: [0, 1]", "search space 'mine': no setting 'Head.M2x'; nearest: Head.M2,")]
     [InlineData("decisions:\n  Head.M2: [0, 9]", "search space 'mine': Head.M2: 9 is out of range, expected 0 to 1.5 (additive angular margin in radians)")]
+    [InlineData("decisions:\n  Head.Sample: [0.3, 0]", "search space 'mine': Head.Sample: 0 is out of range, expected 0.0001 to 1 (share of the identities")]
     [InlineData("decisions:\n  Head.M2: [0, 0]", "search space 'mine': decision Head.M2 lists the same option twice")]
     [InlineData("decisions:\n  Head.M2: []", "search space 'mine': decision Head.M2 has no options or an option that changes nothing")]
     [InlineData("decisions:\n  Head.M2: [0]\n  Both:\n    a: { Head.M2: 0.5 }", "search space 'mine': Head.M2 is decided twice; leave it in one decision")]
