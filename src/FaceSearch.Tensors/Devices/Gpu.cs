@@ -6,7 +6,7 @@ using View = ILGPU.ArrayView<float>;
 namespace FaceSearch.Tensors;
 
 /// <summary>
-/// fp32 on a GPU: CUDA, or the simulated one that tests use. Kernels are C# compiled by ILGPU; they run one after the other on
+/// Training on a GPU: CUDA, or the simulated one that tests use. Kernels are C# compiled by ILGPU; they run one after the other on
 /// a stream of their own, and the host waits only where it reads. Memory is pooled and returned to the driver when the
 /// device goes, so that a warm training step allocates nothing.
 /// </summary>
