@@ -40,8 +40,8 @@ public sealed partial class Gpu : Device
     /// <summary>Allocations of the driver.</summary>
     internal int Slabs => pool.Slabs;
 
-    /// The floats of a tensor that holds floats whatever the precision: everything but maps.
-    internal static View Of(Tensor t) => t.Shape.IsMap ? throw new InvalidOperationException($"{t}: a map's elements need not be floats") : Floats(t, t.Shape.Count);
+    /// The floats of a tensor that holds floats, as they lie, padding included: of everything but maps in bf16.
+    internal static View Of(Tensor t) => IsBf16(t) ? throw new InvalidOperationException($"{t} is in bf16: its elements are no floats") : Floats(t, GpuLayout.Elements(t.Shape));
 
     /// The elements of any tensor as they lie, padding included.
     internal static MapView Map(Tensor t)
