@@ -146,7 +146,7 @@ public sealed record TrainSettings
     public bool Exact { get; init; }
     [Setting("where it runs: cpu, cuda, simulated (GPU kernels on the CPU: slow) or auto, which is cuda where there is a GPU, else cpu")]
     public string Device { get; init; } = Devices.Auto;
-    [Setting("fp32, or bf16: convolutions, linear layers and the head on tensor cores, with 8 bits of precision going in; parameters, sums and losses stay fp32. Needs a CUDA GPU of compute capability 8.0 or newer")]
+    [Setting("fp32, or bf16: convolutions, linear layers and the head on tensor cores, maps in memory, with 8 bits of precision; parameters, sums and losses stay fp32. Needs a CUDA GPU of compute capability 8.0 or newer")]
     public string Precision { get; init; } = Devices.Fp32;
     [Setting("mirror half of the images")]
     public bool Flip { get; init; } = true;

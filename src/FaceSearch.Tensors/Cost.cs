@@ -2,7 +2,7 @@ namespace FaceSearch.Tensors;
 
 /// <summary>
 /// Work of an op as a function of shapes: multiply-accumulates of convolutions and linear layers (what the face
-/// literature calls a network's FLOPs), all floating-point operations, and the least bytes moved (each operand once, fp32).
+/// literature calls a network's FLOPs), all floating-point operations, and the least bytes moved (each operand once, as its device holds it).
 /// One definition feeds the search's limits, the training budget, the profiler and the benchmarks.
 /// </summary>
 public readonly record struct Cost(long Macs, long Flops, long Bytes)
@@ -31,7 +31,7 @@ public readonly record struct Cost(long Macs, long Flops, long Bytes)
     static long Traffic(ReadOnlySpan<Tensor> operands)
     {
         long bytes = 0;
-        foreach (var t in operands) bytes += 4 * t.Shape.Count;
+        foreach (var t in operands) bytes += t.Device.ElementBytes(t.Shape) * t.Shape.Count;
         return bytes;
     }
 }

@@ -166,6 +166,29 @@ public class TrainingTests
         }
     }
 
+    /// <summary>
+    /// Maps and their gradients are most of a step's memory here, and bf16 halves them; weights, their gradients and moments, the
+    /// head and the sums of gradients over slices of a batch stay floats.
+    /// </summary>
+    [Fact]
+    public void AStepInBf16TakesLittleMoreThanHalfTheMemory()
+    {
+        var settings = Small(1, Gentle with { Net = new() { Kind = "mobilefacenet", Width = 0.25, Depth = 0.5 } }, batch: 48);
+        long floats = Peak(TestDevice.Open(TestDevice.Simulated, 0)), halves = Peak(TestDevice.OpenBf16());
+        Assert.True(halves < 0.62 * floats, $"{halves / 1024} KiB, in floats {floats / 1024}");
+
+        long Peak(Device device)
+        {
+            using (device)
+            {
+                using var training = Training.Start(settings, Faces, device);
+                device.ResetPeak();
+                training.Advance(1);
+                return device.PeakBytes;
+            }
+        }
+    }
+
     /// <summary>What one step does to parameters and running statistics, and the loss before it.</summary>
     static (double[] Change, double Loss) Change(Settings settings, Device device)
     {

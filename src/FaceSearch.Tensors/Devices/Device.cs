@@ -56,6 +56,9 @@ public abstract partial class Device : IDisposable
     /// <summary>Copies logical row-major values out; the count must match.</summary>
     public abstract void Read(Tensor from, Span<float> values);
 
+    /// <summary>Bytes that an element of such a tensor has in memory.</summary>
+    internal virtual int ElementBytes(Shape shape) => 4;
+
     private protected abstract Memory Allocate(Shape shape);
     private protected abstract void Free(Memory memory);
 

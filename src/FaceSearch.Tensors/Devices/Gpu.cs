@@ -6,7 +6,7 @@ using View = ILGPU.ArrayView<float>;
 namespace FaceSearch.Tensors;
 
 /// <summary>
-/// fp32 on a GPU: CUDA, or the simulated one that tests use. Kernels are C# compiled by ILGPU; they run one after the other on
+/// Training on a GPU: CUDA, or the simulated one that tests use. Kernels are C# compiled by ILGPU; they run one after the other on
 /// a stream of their own, and the host waits only where it reads. Memory is pooled and returned to the driver when the
 /// device goes, so that a warm training step allocates nothing.
 /// </summary>
@@ -40,8 +40,22 @@ public sealed partial class Gpu : Device
     /// <summary>Allocations of the driver.</summary>
     internal int Slabs => pool.Slabs;
 
-    /// The floats of a tensor as they lie, padding included.
-    internal static View Of(Tensor t) => ((GpuPool.Block)t.Memory).Floats.SubView(0, GpuLayout.Floats(t.Shape));
+    /// The floats of a tensor that holds floats, as they lie, padding included: of everything but maps in bf16.
+    internal static View Of(Tensor t) => IsBf16(t) ? throw new InvalidOperationException($"{t} is in bf16: its elements are no floats") : Floats(t, GpuLayout.Elements(t.Shape));
+
+    /// The elements of any tensor as they lie, padding included.
+    internal static MapView Map(Tensor t)
+    {
+        bool isBf16 = IsBf16(t);
+        long elements = GpuLayout.Elements(t.Shape);
+        return new(Floats(t, isBf16 ? elements / 2 : elements), isBf16);
+    }
+
+    static View Floats(Tensor t, long count) => ((GpuPool.Block)t.Memory).Floats.SubView(0, count);
+
+    static bool IsBf16(Tensor t) => t.Device.ElementBytes(t.Shape) == 2;
+
+    internal override int ElementBytes(Shape shape) => IsMixed && shape.IsMap ? 2 : 4;
 
     void Launch<K>(K kernel, int x, int y = 1, int z = 1) where K : struct, IKernel
     {
@@ -71,8 +85,9 @@ public sealed partial class Gpu : Device
 
     private protected override Memory Allocate(Shape shape)
     {
-        var block = pool.Rent(GpuLayout.Bytes(shape));
-        if (Poison) Pass(new FillPoint(block.Floats, float.NaN), block.Floats.Length);
+        var block = pool.Rent(GpuLayout.Bytes(shape, ElementBytes(shape)));
+        // A NaN in bf16 as well, twice.
+        if (Poison) Pass(new FillPoint(new(block.Floats), BitConverter.Int32BitsToSingle(-1)), block.Floats.Length);
         return block;
     }
 
@@ -82,7 +97,7 @@ public sealed partial class Gpu : Device
     {
         // Padding lanes are zero whatever the value.
         if (value != 0 && tensor.Shape.IsMap) base.Fill(tensor, value);
-        else Pass(new FillPoint(Of(tensor), value), GpuLayout.Floats(tensor.Shape));
+        else Pass(new FillPoint(Map(tensor), value), GpuLayout.Elements(tensor.Shape));
     }
 
     public override void Write(Tensor to, ReadOnlySpan<float> values)
@@ -130,12 +145,18 @@ public sealed partial class Gpu : Device
         uploads.Arrived();
     }
 
-    /// The floats of a tensor as they lie, on the host.
+    /// The elements of a tensor as they lie, on the host.
     internal float[] ReadAsItLies(Tensor tensor)
     {
-        var floats = new float[GpuLayout.Floats(tensor.Shape)];
-        Download(Of(tensor), floats);
-        return floats;
+        var elements = new float[GpuLayout.Elements(tensor.Shape)];
+        if (!IsBf16(tensor))
+        {
+            Download(Floats(tensor, elements.Length), elements);
+            return elements;
+        }
+        var halves = new ushort[elements.Length];
+        Download(Floats(tensor, elements.Length / 2).Cast<ushort>(), halves);
+        return [.. halves.Select(GpuMath.FromBf16)];
     }
 
     public override void Synchronize()
@@ -156,7 +177,7 @@ public sealed partial class Gpu : Device
 }
 
 /// Not by ILGPU's MemSet, which writes elsewhere in a part of an OpenCL buffer (1.5.3).
-readonly struct FillPoint(View x, float value) : IPoint
+readonly struct FillPoint(MapView x, float value) : IPoint
 {
     public void At(long i) => x[i] = value;
 }

@@ -70,8 +70,8 @@ public sealed partial class Gpu
             View from = Of(ferries[turn].Memory), images = from.SubView(header, Images.Shape.Count);
             var rows = new GpuRows(Images.Shape);
             gpu.Pass(new CopyPoint(from, Of(Places)), Places.Shape.Count);
-            if (bytes) gpu.Pass(new BytesCell(images.Cast<byte>(), Of(byteValues), Of(Images), rows), rows);
-            else gpu.Unflatten(images, Images);
+            if (bytes) gpu.Pass(new BytesCell(images.Cast<byte>(), Of(byteValues), Map(Images), rows), rows);
+            else gpu.Unflatten(new MapView(images), Images);
             turn = 1 - turn;
         }
 
@@ -115,7 +115,7 @@ public sealed partial class Gpu
 }
 
 /// <summary>Bytes as photographs have them, [image][row][column][3], to the values of a map: by a table, so that they are the host's to the bit.</summary>
-readonly struct BytesCell(ArrayView<byte> bytes, View values, View map, GpuRows rows) : ICell
+readonly struct BytesCell(ArrayView<byte> bytes, View values, MapView map, GpuRows rows) : ICell
 {
     public void At(int row, int column) => map[rows.At(row, column)] = column < rows.Columns ? values[(int)bytes[(long)row * rows.Columns + column]] : 0;
 }

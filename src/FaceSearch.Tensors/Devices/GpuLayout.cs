@@ -12,16 +12,16 @@ static class GpuLayout
     /// Every tensor starts at a multiple of so many bytes.
     public const int Alignment = 256;
 
-    /// Floats from one pixel of a map to the next.
+    /// Elements from one pixel of a map to the next.
     public static int Pitch(int channels) => (channels + Lanes - 1) / Lanes * Lanes;
 
-    /// Floats held, padding included.
-    public static long Floats(Shape s) => s.IsMap ? (long)s.Images * s.Height * s.Width * Pitch(s.Channels) : s.Count;
+    /// Elements held, padding included.
+    public static long Elements(Shape s) => s.IsMap ? (long)s.Images * s.Height * s.Width * Pitch(s.Channels) : s.Count;
 
-    /// Bytes the pool holds: floats rounded up to a sixteenth of the next power of two, so that sizes are reused.
-    public static long Bytes(Shape s)
+    /// Bytes the pool holds: elements of so many bytes, rounded up to a sixteenth of the next power of two, so that sizes are reused.
+    public static long Bytes(Shape s, int each = 4)
     {
-        long bytes = 4 * Floats(s), step = Math.Max(Alignment, (long)System.Numerics.BitOperations.RoundUpToPowerOf2((ulong)bytes) / 16);
+        long bytes = each * Elements(s), step = Math.Max(Alignment, (long)System.Numerics.BitOperations.RoundUpToPowerOf2((ulong)bytes) / 16);
         return (bytes + step - 1) / step * step;
     }
 }

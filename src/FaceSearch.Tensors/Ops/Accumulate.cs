@@ -36,10 +36,10 @@ public sealed unsafe partial class Cpu<V>
 
 public sealed partial class Gpu
 {
-    internal override void Accumulate(Tensor y, Tensor x) => Pass(new AccumulatePoint(Of(y), Of(x)), GpuLayout.Floats(x.Shape));
+    internal override void Accumulate(Tensor y, Tensor x) => Pass(new AccumulatePoint(Map(y), Map(x)), GpuLayout.Elements(x.Shape));
 }
 
-readonly struct AccumulatePoint(ILGPU.ArrayView<float> y, ILGPU.ArrayView<float> x) : IPoint
+readonly struct AccumulatePoint(MapView y, MapView x) : IPoint
 {
     public void At(long i) => y[i] += x[i];
 }

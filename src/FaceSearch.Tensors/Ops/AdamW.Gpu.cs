@@ -7,7 +7,7 @@ public sealed partial class Gpu
     internal override void AdamWStep(Tensor parameter, Tensor gradient, Tensor first, Tensor second, AdamWRule rule)
     {
         using var numbers = NumbersOf(rule.Exchange, new() { Rate = (float)rule.Step, Keep = (float)rule.Keep, Root = (float)rule.RootCorrection });
-        Pass(new AdamWPoint(Of(parameter), Of(gradient), Of(first), Of(second), Of(numbers), (float)(1 - rule.Beta1), (float)(1 - rule.Beta2), rule.Epsilon, new(gradient, gradient.OfRows)), GpuLayout.Floats(gradient.Shape));
+        Pass(new AdamWPoint(Of(parameter), Of(gradient), Of(first), Of(second), Of(numbers), (float)(1 - rule.Beta1), (float)(1 - rule.Beta2), rule.Epsilon, new(gradient, gradient.OfRows)), GpuLayout.Elements(gradient.Shape));
     }
 }
 

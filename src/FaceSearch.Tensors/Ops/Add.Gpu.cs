@@ -1,25 +1,27 @@
-using View = ILGPU.ArrayView<float>;
-
 namespace FaceSearch.Tensors;
 
 public sealed partial class Gpu
 {
     internal override void Add(Tensor a, Tensor b, Tensor y)
     {
-        if (a.Deferred is null && b.Deferred is null) Pass(new AddPoint(Of(a), Of(b), Of(y)), GpuLayout.Floats(y.Shape));
-        else Pass(new AddCell(Load(a), Load(b), Of(y), new(y.Shape)), new GpuRows(y.Shape));
+        if (a.Deferred is null && b.Deferred is null) Pass(new AddPoint(Map(a), Map(b), Map(y)), GpuLayout.Elements(y.Shape));
+        else Pass(new AddCell(Load(a), Load(b), Map(y), new(y.Shape)), new GpuRows(y.Shape));
     }
 
-    internal override void Copy(Tensor x, Tensor y) => Pass(new CopyPoint(Of(x), Of(y)), GpuLayout.Floats(y.Shape));
+    internal override void Copy(Tensor x, Tensor y)
+    {
+        var memory = Map(x).Memory;
+        Pass(new CopyPoint(memory, Map(y).Memory), memory.Length);
+    }
 }
 
-readonly struct AddPoint(View a, View b, View y) : IPoint
+readonly struct AddPoint(MapView a, MapView b, MapView y) : IPoint
 {
     public void At(long i) => y[i] = a[i] + b[i];
 }
 
 /// Where a side is deferred.
-readonly struct AddCell(MapLoad a, MapLoad b, View y, GpuRows rows) : ICell
+readonly struct AddCell(MapLoad a, MapLoad b, MapView y, GpuRows rows) : ICell
 {
     public void At(int row, int column)
     {

@@ -22,20 +22,20 @@ public sealed partial class Gpu
     void WriteMoments(Tensor x, Tensor moments)
     {
         var rows = new GpuRows(x.Shape);
-        SumColumns(new Moments(Of(x), rows, Of(moments)), rows.Rows, rows.Columns);
+        SumColumns(new Moments(Map(x), rows, Of(moments)), rows.Rows, rows.Columns);
     }
 
     internal override void BatchNormBackward(Normalised y, bool training, Tensor dy, Tensor? dx, Tensor dgamma, Tensor dbeta, Tensor? dslope)
     {
         var rows = new GpuRows(dy.Shape);
-        var (norm, d) = (new NormGradient(y), Of(dy));
+        var (norm, d) = (new NormGradient(y), Map(dy));
         SumColumns(new NormGradientSums(norm, d, rows, Of(dgamma), Of(dbeta), Of(dslope ?? dbeta)), rows.Rows, rows.Columns);
-        if (dx is not null) Pass(new NormGradientCell(norm, d, Of(dx), rows, Of(dgamma), Of(dbeta), training ? 1.0 / rows.Rows : 0), rows);
+        if (dx is not null) Pass(new NormGradientCell(norm, d, Map(dx), rows, Of(dgamma), Of(dbeta), training ? 1.0 / rows.Rows : 0), rows);
     }
 }
 
 /// <summary>Sums of x − k and (x − k)², k the channel's first value: Σx² − (Σx)²/m fails where the mean is far above the deviation.</summary>
-readonly struct Moments(View x, GpuRows rows, View moments) : IColumnSums
+readonly struct Moments(MapView x, GpuRows rows, View moments) : IColumnSums
 {
     public Sums At(int row, int column, int part)
     {
@@ -76,31 +76,33 @@ readonly struct RunningStatistics(View runningMean, View runningVariance, View m
 /// <summary>x̂ and the gradient before the slope, of one element.</summary>
 readonly struct NormGradient
 {
-    readonly View x, mean, inverse, gamma, beta, slope;
+    readonly MapView x;
+    readonly View mean, inverse, gamma, beta, slope;
     readonly long hasSlope;
 
     public NormGradient(Normalised y)
     {
-        (x, mean, inverse, gamma, beta) = (Gpu.Of(y.Source), Gpu.Of(y.Mean), Gpu.Of(y.Inverse), Gpu.Of(y.Gamma), Gpu.Of(y.Beta));
+        (x, mean, inverse, gamma, beta) = (Gpu.Map(y.Source), Gpu.Of(y.Mean), Gpu.Of(y.Inverse), Gpu.Of(y.Gamma), Gpu.Of(y.Beta));
         slope = y.Slope is null ? beta : Gpu.Of(y.Slope);
         hasSlope = y.Slope is null ? 0 : 1;
     }
 
     public bool HasSlope => hasSlope != 0;
-    public float Standard(long i, int c) => (x[i] - mean[c]) * inverse[c];
+    public float X(long i) => x[i];
+    public float Standard(float x, int c) => (x - mean[c]) * inverse[c];
     public float Scale(int c) => gamma[c] * inverse[c];
     /// What the slope is applied to: as the forward pass computed it, so that both see the same sign.
-    public float BeforeSlope(long i, int c) => GpuMath.MultiplyAdd(x[i] - mean[c], gamma[c] * inverse[c], beta[c]);
+    public float BeforeSlope(float x, int c) => GpuMath.MultiplyAdd(x - mean[c], gamma[c] * inverse[c], beta[c]);
     public float Gradient(float dy, float before, int c) => hasSlope == 0 || before > 0 ? dy : slope[c] * dy;
 }
 
-readonly struct NormGradientSums(NormGradient norm, View dy, GpuRows rows, View dgamma, View dbeta, View dslope) : IColumnSums
+readonly struct NormGradientSums(NormGradient norm, MapView dy, GpuRows rows, View dgamma, View dbeta, View dslope) : IColumnSums
 {
     public Sums At(int row, int column, int part)
     {
         long i = rows.At(row, column);
-        float d = dy[i], before = norm.BeforeSlope(i, column), h = norm.Gradient(d, before, column);
-        return new(h * norm.Standard(i, column), h, before > 0 ? 0 : d * before);
+        float x = norm.X(i), d = dy[i], before = norm.BeforeSlope(x, column), h = norm.Gradient(d, before, column);
+        return new(h * norm.Standard(x, column), h, before > 0 ? 0 : d * before);
     }
 
     public void Finish(int column, int part, Sums total)
@@ -112,7 +114,7 @@ readonly struct NormGradientSums(NormGradient norm, View dy, GpuRows rows, View 
 }
 
 /// Share is 1/m in training; 0 where the statistics count as constants.
-readonly struct NormGradientCell(NormGradient norm, View dy, View dx, GpuRows rows, View dgamma, View dbeta, double share) : ICell
+readonly struct NormGradientCell(NormGradient norm, MapView dy, MapView dx, GpuRows rows, View dgamma, View dbeta, double share) : ICell
 {
     public void At(int row, int column)
     {
@@ -122,8 +124,8 @@ readonly struct NormGradientCell(NormGradient norm, View dy, View dx, GpuRows ro
             dx[i] = 0;
             return;
         }
-        float h = norm.Gradient(dy[i], norm.BeforeSlope(i, column), column);
-        float common = (float)share * GpuMath.MultiplyAdd(norm.Standard(i, column), dgamma[column], dbeta[column]);
+        float x = norm.X(i), h = norm.Gradient(dy[i], norm.BeforeSlope(x, column), column);
+        float common = (float)share * GpuMath.MultiplyAdd(norm.Standard(x, column), dgamma[column], dbeta[column]);
         dx[i] = norm.Scale(column) * (h - common);
     }
 }

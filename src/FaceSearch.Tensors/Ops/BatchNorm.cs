@@ -40,7 +40,7 @@ public static partial class Ops
         var y = x.Tape is null ? new Tensor(device, x.Shape, null, normalised) : x.Tape.Defer(normalised);
         if (x.Tape is null || !x.Shape.IsMap) y.Settled();
         int flops = slope is null ? 0 : 2;
-        var forward = new Cost(0, (flops + (training ? 6 : 2)) * x.Shape.Count, training && x.Moments is null ? 4 * x.Shape.Count : 0);
+        var forward = new Cost(0, (flops + (training ? 6 : 2)) * x.Shape.Count, training && x.Moments is null ? device.ElementBytes(x.Shape) * x.Shape.Count : 0);
         return y.From(slope is null ? "batch_norm" : "batch_norm + prelu", forward, Cost.OfPass(10 + 2 * flops, x, x, y, y, x), [x, gamma, beta, slope], dy =>
         {
             dy = y.TakeGradient();

@@ -4,38 +4,29 @@ using View = ILGPU.ArrayView<float>;
 namespace FaceSearch.Tensors;
 
 /// <summary>
-/// Convolutions on tensor cores (kernels/Conv2d*.cu). Operands are rounded to bf16 on the way, a deferred norm applied as they are;
-/// results become floats again. Grouped convolutions that are not depthwise have no such kernel.
+/// Convolutions on tensor cores (kernels/Conv2d*.cu), from maps and to maps as they lie; a deferred norm is applied as they are loaded.
+/// Grouped convolutions that are not depthwise have no such kernel.
 /// </summary>
 public sealed partial class Gpu
 {
-    /// A map in bf16, laid out as the floats are.
-    readonly record struct Bf16Map(Tensor Elements, Shape Shape) : IDisposable
-    {
-        public MapArgument Argument => new() { Data = Address(Elements), Images = Shape.Images, Height = Shape.Height, Width = Shape.Width, Pitch = GpuLayout.Pitch(Shape.Channels) };
-        public ArrayView<ushort> Values => Of(Elements).Cast<ushort>();
-        public void Dispose() => Elements.Dispose();
-    }
-
     bool ConvolvesBf16(Tensor weight, Sliding sliding) => IsMixed && (sliding.Groups == 1 || IsDepthwise(weight, sliding));
 
     void Conv2dBf16(Tensor x, Tensor weight, Tensor y, Sliding sliding, Tensor? moments)
     {
-        using Bf16Map from = Round(x), to = NewMap(y.Shape);
         using var packed = PackWeight(weight, sliding);
+        using var norm = OnLoad(x, out var on);
         int pitch = GpuLayout.Pitch(y.Shape.Channels), tileCount = CudaKernels.MomentTiles(y.Shape.Images, y.Shape.Height, y.Shape.Width);
         using var tiles = moments is null ? null : New(Shape.Of(tileCount, 2, pitch));
         if (IsDepthwise(weight, sliding))
         {
-            var args = Depthwise(from, weight.Shape, y.Shape, sliding) with { Weight = Address(packed), Y = Address(to.Elements), Moments = tiles is null ? 0 : Address(tiles) };
+            var args = Depthwise(x, weight.Shape, y.Shape, sliding) with { On = on, Weight = Address(packed), Y = Address(y), Moments = tiles is null ? 0 : Address(tiles) };
             Start(CudaKernels.DepthwiseForward(args), args);
         }
         else
         {
-            var args = Dense(from, weight.Shape, y.Shape, sliding) with { Weight = Address(packed), Y = Address(to.Elements), Moments = tiles is null ? 0 : Address(tiles) };
+            var args = Dense(x, weight.Shape, y.Shape, sliding) with { On = on, Weight = Address(packed), Y = Address(y), Moments = tiles is null ? 0 : Address(tiles) };
             Start(CudaKernels.Conv2dForward(args), args);
         }
-        Widen(to, y);
         if (tiles is null) return;
         // Of the values as they were rounded, which are those of y.
         var joint = new Conv2dMomentsArguments
@@ -47,24 +38,22 @@ public sealed partial class Gpu
 
     void Conv2dDataBf16(Tensor dy, Tensor weight, Tensor dx, Sliding sliding)
     {
-        using Bf16Map from = Round(dy), to = NewMap(dx.Shape);
         using var packed = PackWeight(weight, sliding);
         if (IsDepthwise(weight, sliding))
         {
-            var args = Depthwise(from, weight.Shape, dx.Shape, sliding) with { Weight = Address(packed), Y = Address(to.Elements) };
+            var args = Depthwise(dy, weight.Shape, dx.Shape, sliding) with { Weight = Address(packed), Y = Address(dx) };
             Start(CudaKernels.DepthwiseData(args), args);
         }
         else
         {
-            var args = Dense(from, weight.Shape, dx.Shape, sliding) with { Weight = Address(packed), Y = Address(to.Elements) };
+            var args = Dense(dy, weight.Shape, dx.Shape, sliding) with { Weight = Address(packed), Y = Address(dx) };
             Start(CudaKernels.Conv2dData(args), args);
         }
-        Widen(to, dx);
     }
 
     void Conv2dWeightBf16(Tensor x, Tensor dy, Tensor dweight, Sliding sliding)
     {
-        using Bf16Map from = Round(x), gradient = Round(dy);
+        using var norm = OnLoad(x, out var on);
         bool depthwise = IsDepthwise(dweight, sliding);
         int taps = dweight.Shape[2] * dweight.Shape[3], pitch = GpuLayout.Pitch(x.Shape.Channels), kernels = depthwise ? 1 : dweight.Shape[0], outputs = checked((int)(dy.Shape.Count / dy.Shape.Channels));
         // A depthwise block has 64 channels.
@@ -74,41 +63,45 @@ public sealed partial class Gpu
         using Tensor parts = New(Shape.Of(slices, kernels, taps * pitch)), sum = New(Shape.Of(kernels, taps * pitch));
         if (depthwise)
         {
-            var args = Depthwise(from, dweight.Shape, dy.Shape, sliding) with { Dy = Address(gradient.Elements), Y = Address(parts), SliceOutputs = sliceOutputs };
+            var args = Depthwise(x, dweight.Shape, dy.Shape, sliding) with { On = on, Dy = Address(dy), Y = Address(parts), SliceOutputs = sliceOutputs };
             Start(CudaKernels.DepthwiseWeight(args), args);
         }
         else
         {
-            var args = Dense(from, dweight.Shape, dy.Shape, sliding) with { Dy = Address(gradient.Elements), Y = Address(parts), SliceOutputs = sliceOutputs };
+            var args = Dense(x, dweight.Shape, dy.Shape, sliding) with { On = on, Dy = Address(dy), Y = Address(parts), SliceOutputs = sliceOutputs };
             Start(CudaKernels.Conv2dWeight(args), args);
         }
         SumSlices(parts, slices, sum);
         Pass(new UnpackWeightPoint(Of(sum), Of(dweight), InputsOf(dweight, sliding), taps, pitch), dweight.Shape.Count);
     }
 
-    static Conv2dArguments Dense(Bf16Map x, Shape weight, Shape y, Sliding sliding) => new()
+    static Conv2dArguments Dense(Tensor x, Shape weight, Shape y, Sliding sliding) => new()
     {
-        X = x.Argument, OutHeight = y.Height, OutWidth = y.Width, PitchY = GpuLayout.Pitch(y.Channels), K = weight[0],
+        X = Argument(x), OutHeight = y.Height, OutWidth = y.Width, PitchY = GpuLayout.Pitch(y.Channels), K = weight[0],
         KernelHeight = weight[2], KernelWidth = weight[3], Stride = sliding.Stride, Padding = sliding.Padding,
     };
 
-    static DepthwiseArguments Depthwise(Bf16Map x, Shape weight, Shape y, Sliding sliding) => new()
+    static DepthwiseArguments Depthwise(Tensor x, Shape weight, Shape y, Sliding sliding) => new()
     {
-        X = x.Argument, OutHeight = y.Height, OutWidth = y.Width, KernelHeight = weight[2], KernelWidth = weight[3], Stride = sliding.Stride, Padding = sliding.Padding,
+        X = Argument(x), OutHeight = y.Height, OutWidth = y.Width, KernelHeight = weight[2], KernelWidth = weight[3], Stride = sliding.Stride, Padding = sliding.Padding,
     };
 
-    Bf16Map NewMap(Shape shape) => new(New(Shape.Of(checked((int)(GpuLayout.Floats(shape) / 2)))), shape);
+    /// A map as it lies, or the one it is deferred from.
+    static MapArgument Argument(Tensor x) =>
+        new() { Data = Address(x.Deferred?.Source ?? x), Images = x.Shape.Images, Height = x.Shape.Height, Width = x.Shape.Width, Pitch = GpuLayout.Pitch(x.Shape.Channels) };
 
-    /// A map, or what it is deferred as, in bf16.
-    Bf16Map Round(Tensor x)
+    /// What is done to a map on its way in: the deferred norm as scale, shift and slope of each channel, which live as long as what is returned; nothing for a map in memory.
+    Tensor? OnLoad(Tensor x, out OnLoadArgument on)
     {
-        var to = NewMap(x.Shape);
-        var rows = new GpuRows(x.Shape);
-        Pass(new RoundCell(Load(x), to.Values, rows), rows);
-        return to;
+        on = default;
+        if (x.Deferred is not { } deferred) return null;
+        int channels = x.Shape.Channels, pitch = GpuLayout.Pitch(channels);
+        var vectors = New(Shape.Of(3, pitch));
+        Pass(new OnLoadPoint(Of(deferred.Mean), Of(deferred.Inverse), Of(deferred.Gamma), Of(deferred.Beta), Of(deferred.Slope ?? deferred.Beta), Of(vectors), channels, pitch), pitch);
+        nint first = Address(vectors);
+        on = new() { Scale = first, Shift = first + 4 * pitch, Slope = deferred.Slope is null ? 0 : first + 8 * pitch };
+        return vectors;
     }
-
-    void Widen(Bf16Map from, Tensor to) => Pass(new WidenPoint(from.Values, Of(to)), GpuLayout.Floats(to.Shape));
 
     /// Weights as the kernels take them: bf16 [K][taps][pitch], or [taps][pitch] of a depthwise convolution.
     Tensor PackWeight(Tensor weight, Sliding sliding)
@@ -124,18 +117,20 @@ public sealed partial class Gpu
     static int InputsOf(Tensor weight, Sliding sliding) => IsDepthwise(weight, sliding) ? weight.Shape[0] : weight.Shape[1];
 }
 
-readonly struct RoundCell(MapLoad x, ArrayView<ushort> y, GpuRows rows) : ICell
+/// <summary>
+/// A norm as the factor and the shift of a channel, zeros past the last. That folds the mean into the shift, at the cost of digits which x, having
+/// 8 bits, does not have either; so what is nearly zero before a PReLU may get the other sign than in the backward pass, where it does not matter which.
+/// </summary>
+readonly struct OnLoadPoint(View mean, View inverse, View gamma, View beta, View slope, View to, int channels, int pitch) : IPoint
 {
-    public void At(int row, int column)
+    public void At(long c)
     {
-        long i = rows.At(row, column);
-        y[i] = column < rows.Columns ? GpuMath.ToBf16(x.At(i, column)) : (ushort)0;
+        bool exists = c < channels;
+        float scale = exists ? gamma[c] * inverse[c] : 0;
+        to[c] = scale;
+        to[pitch + c] = exists ? GpuMath.MultiplyAdd(-mean[c], scale, beta[c]) : 0;
+        to[2L * pitch + c] = exists ? slope[c] : 0;
     }
-}
-
-readonly struct WidenPoint(ArrayView<ushort> x, View y) : IPoint
-{
-    public void At(long i) => y[i] = GpuMath.FromBf16(x[i]);
 }
 
 /// <summary>[K][inputs][taps] → bf16 [K][taps][pitch], zeros past the inputs.</summary>

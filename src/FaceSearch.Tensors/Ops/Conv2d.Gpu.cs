@@ -17,7 +17,7 @@ public sealed partial class Gpu
             return;
         }
         var window = Window.Forward(weight.Shape, x.Shape, y.Shape, sliding);
-        if (IsDepthwise(weight, sliding)) Pass(new DepthwiseCell(Load(x), Of(weight), Of(y), window, new(y.Shape)), new GpuRows(y.Shape));
+        if (IsDepthwise(weight, sliding)) Pass(new DepthwiseCell(Load(x), Of(weight), Map(y), window, new(y.Shape)), new GpuRows(y.Shape));
         else Correlate(Load(x), weight, y, window, sliding, transposed: false);
         if (moments is not null) WriteMoments(y, moments);
     }
@@ -30,7 +30,7 @@ public sealed partial class Gpu
             return;
         }
         var window = Window.Backward(weight.Shape, dy.Shape, dx.Shape, sliding);
-        if (IsDepthwise(weight, sliding)) Pass(new DepthwiseCell(Load(dy), Of(weight), Of(dx), window, new(dx.Shape)), new GpuRows(dx.Shape));
+        if (IsDepthwise(weight, sliding)) Pass(new DepthwiseCell(Load(dy), Of(weight), Map(dx), window, new(dx.Shape)), new GpuRows(dx.Shape));
         else Correlate(Load(dy), weight, dx, window, sliding, transposed: true);
     }
 
@@ -46,10 +46,10 @@ public sealed partial class Gpu
         int taps = window.Taps, inputs = dweight.Shape[1], outputs = dweight.Shape[0] / sliding.Groups;
         if (IsDepthwise(dweight, sliding))
         {
-            SumColumns(new DepthwiseWeight(Load(x), Of(dy), Of(dweight), window, rows), rows.Rows, rows.Columns, taps);
+            SumColumns(new DepthwiseWeight(Load(x), Map(dy), Of(dweight), window, rows), rows.Rows, rows.Columns, taps);
             return;
         }
-        Multiply(new ChannelOperand(Of(dy), rows.Pitch, outputs), new TapOperand(Load(x), window, inputs), new WeightResult(Of(dweight), new(inputs), outputs, taps),
+        Multiply(new ChannelOperand(Map(dy), rows.Pitch, outputs), new TapOperand(Load(x), window, inputs), new WeightResult(Of(dweight), new(inputs), outputs, taps),
             outputs, taps * inputs, rows.Rows, sliding.Groups);
     }
 
@@ -64,7 +64,7 @@ public sealed partial class Gpu
         var rows = new GpuRows(to.Shape);
         // The last group writes the padding lanes as well; there the packed weights have no column, so they get zeros.
         int columns = outputs + rows.Pitch - rows.Columns;
-        Multiply(new PixelOperand(from, window, rows.Rows, inputs), new PackedOperand(Of(packed), outputs, window.Taps * inputs), new MapResult(Of(to), rows.Pitch, outputs, groups),
+        Multiply(new PixelOperand(from, window, rows.Rows, inputs), new PackedOperand(Of(packed), outputs, window.Taps * inputs), new MapResult(Map(to), rows.Pitch, outputs, groups),
             rows.Rows, columns, window.Taps * inputs, groups);
     }
 }
@@ -155,7 +155,7 @@ readonly struct PackedOperand(View packed, int outputs, int depth) : IOperand
 }
 
 /// <summary>Channels of a part of a map.</summary>
-readonly struct MapResult(View y, long pitch, int outputs, int groups) : IResult
+readonly struct MapResult(MapView y, long pitch, int outputs, int groups) : IResult
 {
     public void Put(int row, int column, int part, float value)
     {
@@ -164,7 +164,7 @@ readonly struct MapResult(View y, long pitch, int outputs, int groups) : IResult
 }
 
 /// <summary>Left side of a weight gradient: line = output channel, term = pixel.</summary>
-readonly struct ChannelOperand(View dy, int pitch, int outputs) : IOperand
+readonly struct ChannelOperand(MapView dy, int pitch, int outputs) : IOperand
 {
     public int AlongDepth => 0;
     public Line LineOf(int line, int part) => new() { Offset = line < outputs ? (long)part * outputs + line : -1 };
@@ -203,7 +203,7 @@ readonly struct WeightResult(View dweight, Divisor inputs, int outputs, int taps
 }
 
 /// <summary>One value of a depthwise convolution, or of its gradient by the input.</summary>
-readonly struct DepthwiseCell(MapLoad x, View weight, View y, Window window, GpuRows rows) : ICell
+readonly struct DepthwiseCell(MapLoad x, View weight, MapView y, Window window, GpuRows rows) : ICell
 {
     public void At(int row, int column)
     {
@@ -222,7 +222,7 @@ readonly struct DepthwiseCell(MapLoad x, View weight, View y, Window window, Gpu
 }
 
 /// <summary>The weight gradient of a depthwise convolution: parts are taps.</summary>
-readonly struct DepthwiseWeight(MapLoad x, View dy, View dweight, Window window, GpuRows rows) : IColumnSums
+readonly struct DepthwiseWeight(MapLoad x, MapView dy, View dweight, Window window, GpuRows rows) : IColumnSums
 {
     public Sums At(int row, int column, int part)
     {

@@ -9,7 +9,7 @@ public sealed partial class Gpu
         var rows = new GpuRows(x.Shape);
         using var numbers = NumbersOf(mask.Exchange, new() { Step = mask.Step });
         var draws = new DropoutDraws(GpuNumbers.Words(Of(numbers)), mask.Seed, mask.Rate, mask.Scale);
-        if (x.Shape.IsMap) Pass(new DropoutCell(Of(x), Of(y), rows, new(rows.Area), draws), rows);
+        if (x.Shape.IsMap) Pass(new DropoutCell(Map(x), Map(y), rows, new(rows.Area), draws), rows);
         else Pass(new DropoutPoint(Of(x), Of(y), draws), x.Shape.Count);
     }
 }
@@ -27,7 +27,7 @@ readonly struct DropoutPoint(View x, View y, DropoutDraws mask) : IPoint
 }
 
 /// Draws go by the row-major number of an element, wherever it lies: the same are dropped on every device.
-readonly struct DropoutCell(View x, View y, GpuRows rows, Divisor area, DropoutDraws mask) : ICell
+readonly struct DropoutCell(MapView x, MapView y, GpuRows rows, Divisor area, DropoutDraws mask) : ICell
 {
     public void At(int row, int column)
     {

@@ -1,27 +1,25 @@
-using View = ILGPU.ArrayView<float>;
-
 namespace FaceSearch.Tensors;
 
 public sealed partial class Gpu
 {
     internal override void Unary<F>(Tensor x, Tensor y)
     {
-        if (F.KeepsZero || !x.Shape.IsMap) Pass(new UnaryPoint<F>(Of(x), Of(y)), GpuLayout.Floats(x.Shape));
-        else Pass(new UnaryCell<F>(Of(x), Of(y), new(x.Shape)), new GpuRows(x.Shape));
+        if (F.KeepsZero || !x.Shape.IsMap) Pass(new UnaryPoint<F>(Map(x), Map(y)), GpuLayout.Elements(x.Shape));
+        else Pass(new UnaryCell<F>(Map(x), Map(y), new(x.Shape)), new GpuRows(x.Shape));
     }
 
     // Padding lanes of dy are zero, and so is their product with f'.
     internal override void UnaryBackward<F>(Tensor x, Tensor dy, Tensor dx) =>
-        Pass(new UnaryBackwardPoint<F>(Of(x), Of(dy), Of(dx)), GpuLayout.Floats(x.Shape));
+        Pass(new UnaryBackwardPoint<F>(Map(x), Map(dy), Map(dx)), GpuLayout.Elements(x.Shape));
 }
 
-readonly struct UnaryPoint<F>(View x, View y) : IPoint where F : struct, IUnary
+readonly struct UnaryPoint<F>(MapView x, MapView y) : IPoint where F : struct, IUnary
 {
     public void At(long i) => y[i] = F.ApplyOne(x[i]);
 }
 
 /// For functions that are not 0 at 0: padding lanes are cleared.
-readonly struct UnaryCell<F>(View x, View y, GpuRows rows) : ICell where F : struct, IUnary
+readonly struct UnaryCell<F>(MapView x, MapView y, GpuRows rows) : ICell where F : struct, IUnary
 {
     public void At(int row, int column)
     {
@@ -30,7 +28,7 @@ readonly struct UnaryCell<F>(View x, View y, GpuRows rows) : ICell where F : str
     }
 }
 
-readonly struct UnaryBackwardPoint<F>(View x, View dy, View dx) : IPoint where F : struct, IUnary
+readonly struct UnaryBackwardPoint<F>(MapView x, MapView dy, MapView dx) : IPoint where F : struct, IUnary
 {
     public void At(long i) => dx[i] = F.BackwardOne(x[i], dy[i]);
 }

@@ -1,5 +1,4 @@
 using ILGPU;
-using View = ILGPU.ArrayView<float>;
 
 namespace FaceSearch.Tensors;
 
@@ -8,15 +7,15 @@ public sealed partial class Gpu
     internal override void Flatten(Tensor map, Tensor matrix)
     {
         var rows = new GpuRows(map.Shape);
-        TransposeImages(new(Of(map), Of(matrix), rows.Area, rows.Columns, rows.Pitch, rows.Columns, rows.Area), rows.Area, rows.Columns, map.Shape.Images);
+        TransposeImages(new(Map(map), Map(matrix), rows.Area, rows.Columns, rows.Pitch, rows.Columns, rows.Area), rows.Area, rows.Columns, map.Shape.Images);
     }
 
-    internal override void Unflatten(Tensor matrix, Tensor map) => Unflatten(Of(matrix), map);
+    internal override void Unflatten(Tensor matrix, Tensor map) => Unflatten(Map(matrix), map);
 
-    void Unflatten(View matrix, Tensor map)
+    void Unflatten(MapView matrix, Tensor map)
     {
         var rows = new GpuRows(map.Shape);
-        TransposeImages(new(matrix, Of(map), rows.Columns, rows.Area, rows.Area, rows.Area, rows.Pitch), rows.Pitch, rows.Area, map.Shape.Images);
+        TransposeImages(new(matrix, Map(map), rows.Columns, rows.Area, rows.Area, rows.Area, rows.Pitch), rows.Pitch, rows.Area, map.Shape.Images);
     }
 
     /// Tiles over rows × columns of the source, and over what of the target has no source.
@@ -30,9 +29,9 @@ public sealed partial class Gpu
 
 /// <summary>
 /// to[image][column][row] = from[image][row][column] in tiles of 32×32 through shared memory, so that both sides are met in
-/// runs of a warp. Target rows are `toPitch` floats apart; what of them lies past the source's rows gets zeros.
+/// runs of a warp. Target rows are `toPitch` elements apart; what of them lies past the source's rows gets zeros.
 /// </summary>
-readonly struct Transpose(View from, View to, int rows, int columns, int fromPitch, int toRows, int toPitch) : IKernel
+readonly struct Transpose(MapView from, MapView to, int rows, int columns, int fromPitch, int toRows, int toPitch) : IKernel
 {
     public const int Side = 32;
     const int Lines = Gpu.Threads / Side;

@@ -1,31 +1,29 @@
-using View = ILGPU.ArrayView<float>;
-
 namespace FaceSearch.Tensors;
 
 public sealed partial class Gpu
 {
-    internal override void Multiply(Tensor a, Tensor b, Tensor y) => Pass(new MultiplyPoint(Of(a), Of(b), Of(y)), GpuLayout.Floats(a.Shape));
+    internal override void Multiply(Tensor a, Tensor b, Tensor y) => Pass(new MultiplyPoint(Map(a), Map(b), Map(y)), GpuLayout.Elements(a.Shape));
 
     internal override void MultiplyPlanes(Tensor a, Tensor s, Tensor y)
     {
         var rows = new GpuRows(a.Shape);
-        Pass(new MultiplyPlanesCell(Of(a), Of(s), Of(y), rows, new(rows.Area)), rows);
+        Pass(new MultiplyPlanesCell(Map(a), Map(s), Map(y), rows, new(rows.Area)), rows);
     }
 
     // Padding lanes are summed as well: to zero.
     internal override void SumOfProducts(Tensor a, Tensor b, Tensor s)
     {
         var rows = new GpuRows(a.Shape);
-        SumColumns(new PlaneProducts(Of(a), Of(b), rows, Of(s)), rows.Area, rows.Pitch, a.Shape.Images);
+        SumColumns(new PlaneProducts(Map(a), Map(b), rows, Map(s)), rows.Area, rows.Pitch, a.Shape.Images);
     }
 }
 
-readonly struct MultiplyPoint(View a, View b, View y) : IPoint
+readonly struct MultiplyPoint(MapView a, MapView b, MapView y) : IPoint
 {
     public void At(long i) => y[i] = a[i] * b[i];
 }
 
-readonly struct MultiplyPlanesCell(View a, View s, View y, GpuRows rows, Divisor area) : ICell
+readonly struct MultiplyPlanesCell(MapView a, MapView s, MapView y, GpuRows rows, Divisor area) : ICell
 {
     public void At(int row, int column)
     {
@@ -34,7 +32,7 @@ readonly struct MultiplyPlanesCell(View a, View s, View y, GpuRows rows, Divisor
     }
 }
 
-readonly struct PlaneProducts(View a, View b, GpuRows rows, View s) : IColumnSums
+readonly struct PlaneProducts(MapView a, MapView b, GpuRows rows, MapView s) : IColumnSums
 {
     public Sums At(int row, int column, int part)
     {

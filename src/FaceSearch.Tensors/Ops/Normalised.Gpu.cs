@@ -9,19 +9,21 @@ namespace FaceSearch.Tensors;
 /// </summary>
 readonly struct MapLoad
 {
-    readonly View values, mean, inverse, gamma, beta, slope;
+    readonly MapView values;
+    readonly View mean, inverse, gamma, beta, slope;
     readonly int isNormalised, hasSlope;
 
-    public MapLoad(View values)
+    public MapLoad(MapView values)
     {
+        this.values = values;
         // A kernel's views must all be views, read or not.
-        this.values = mean = inverse = gamma = beta = slope = values;
+        mean = inverse = gamma = beta = slope = values.Memory;
         isNormalised = hasSlope = 0;
     }
 
     public MapLoad(Normalised x)
     {
-        (values, mean, inverse, gamma, beta) = (Gpu.Of(x.Source), Gpu.Of(x.Mean), Gpu.Of(x.Inverse), Gpu.Of(x.Gamma), Gpu.Of(x.Beta));
+        (values, mean, inverse, gamma, beta) = (Gpu.Map(x.Source), Gpu.Of(x.Mean), Gpu.Of(x.Inverse), Gpu.Of(x.Gamma), Gpu.Of(x.Beta));
         slope = x.Slope is null ? beta : Gpu.Of(x.Slope);
         (isNormalised, hasSlope) = (1, x.Slope is null ? 0 : 1);
     }
@@ -38,12 +40,12 @@ readonly struct MapLoad
 
 public sealed partial class Gpu
 {
-    static MapLoad Load(Tensor x) => x.Deferred is { } deferred ? new(deferred) : new(Of(x));
+    static MapLoad Load(Tensor x) => x.Deferred is { } deferred ? new(deferred) : new(Map(x));
 
-    internal override void Normalise(Normalised x, Tensor y) => Pass(new NormaliseCell(new(x), Of(y), new(y.Shape)), new GpuRows(y.Shape));
+    internal override void Normalise(Normalised x, Tensor y) => Pass(new NormaliseCell(new(x), Map(y), new(y.Shape)), new GpuRows(y.Shape));
 }
 
-readonly struct NormaliseCell(MapLoad x, View y, GpuRows rows) : ICell
+readonly struct NormaliseCell(MapLoad x, MapView y, GpuRows rows) : ICell
 {
     public void At(int row, int column)
     {

@@ -4,17 +4,17 @@ namespace FaceSearch.Tensors;
 
 public sealed partial class Gpu
 {
-    internal override void PRelu(Tensor x, Tensor slope, Tensor y) => Pass(new PReluCell(Of(x), Of(slope), Of(y), new(x.Shape)), new GpuRows(x.Shape));
+    internal override void PRelu(Tensor x, Tensor slope, Tensor y) => Pass(new PReluCell(Map(x), Of(slope), Map(y), new(x.Shape)), new GpuRows(x.Shape));
 
     internal override void PReluBackward(Tensor x, Tensor slope, Tensor dy, Tensor dx, Tensor dslope)
     {
         var rows = new GpuRows(x.Shape);
-        SumColumns(new SlopeGradient(Of(x), Of(dy), rows, Of(dslope)), rows.Rows, rows.Columns);
-        Pass(new PReluBackwardCell(Of(x), Of(slope), Of(dy), Of(dx), rows), rows);
+        SumColumns(new SlopeGradient(Map(x), Map(dy), rows, Of(dslope)), rows.Rows, rows.Columns);
+        Pass(new PReluBackwardCell(Map(x), Of(slope), Map(dy), Map(dx), rows), rows);
     }
 }
 
-readonly struct PReluCell(View x, View slope, View y, GpuRows rows) : ICell
+readonly struct PReluCell(MapView x, View slope, MapView y, GpuRows rows) : ICell
 {
     public void At(int row, int column)
     {
@@ -24,7 +24,7 @@ readonly struct PReluCell(View x, View slope, View y, GpuRows rows) : ICell
     }
 }
 
-readonly struct PReluBackwardCell(View x, View slope, View dy, View dx, GpuRows rows) : ICell
+readonly struct PReluBackwardCell(MapView x, View slope, MapView dy, MapView dx, GpuRows rows) : ICell
 {
     public void At(int row, int column)
     {
@@ -33,7 +33,7 @@ readonly struct PReluBackwardCell(View x, View slope, View dy, View dx, GpuRows 
     }
 }
 
-readonly struct SlopeGradient(View x, View dy, GpuRows rows, View dslope) : IColumnSums
+readonly struct SlopeGradient(MapView x, MapView dy, GpuRows rows, View dslope) : IColumnSums
 {
     public Sums At(int row, int column, int part)
     {

@@ -9,7 +9,7 @@ public sealed partial class Gpu
     // Most groups of one sum: as many as the threads that join their parts.
     const int SquareGroups = Threads;
 
-    public override void Scale(Tensor x, float factor) => Pass(new ScalePoint(Of(x), factor), GpuLayout.Floats(x.Shape));
+    public override void Scale(Tensor x, float factor) => Pass(new ScalePoint(Map(x), factor), GpuLayout.Elements(x.Shape));
 
     public override double SumOfSquares(Tensor x) => SumsOfSquares([x])[0];
 
@@ -32,20 +32,20 @@ public sealed partial class Gpu
         Clear(partials);
         for (int i = 0; i < tensors.Count; i++)
         {
-            long count = GpuLayout.Floats(tensors[i].Shape);
+            long count = GpuLayout.Elements(tensors[i].Shape);
             int groups = (int)Math.Clamp(count / Threads, 1, SquareGroups);
-            Launch(new SquareParts(Of(tensors[i]), count, Of(partials).SubView(2L * SquareGroups * i, 2 * SquareGroups).Cast<double>()), groups);
+            Launch(new SquareParts(Map(tensors[i]), count, Of(partials).SubView(2L * SquareGroups * i, 2 * SquareGroups).Cast<double>()), groups);
         }
         Launch(new JoinSquares(Of(partials).Cast<double>(), sums), tensors.Count);
     }
 }
 
-readonly struct ScalePoint(View x, float factor) : IPoint
+readonly struct ScalePoint(MapView x, float factor) : IPoint
 {
     public void At(long i) => x[i] *= factor;
 }
 
-readonly struct SquareParts(View x, long count, ArrayView<double> parts) : IKernel
+readonly struct SquareParts(MapView x, long count, ArrayView<double> parts) : IKernel
 {
     public void Run()
     {

@@ -7,7 +7,7 @@ public sealed partial class Gpu
     internal override void SgdStep(Tensor parameter, Tensor gradient, Tensor velocity, SgdRule rule)
     {
         using var numbers = NumbersOf(rule.Exchange, new() { Rate = rule.Rate });
-        Pass(new SgdPoint(Of(parameter), Of(gradient), Of(velocity), Of(numbers), new(rule, hasVelocity: true), new(gradient, gradient.OfRows)), GpuLayout.Floats(gradient.Shape));
+        Pass(new SgdPoint(Of(parameter), Of(gradient), Of(velocity), Of(numbers), new(rule, hasVelocity: true), new(gradient, gradient.OfRows)), GpuLayout.Elements(gradient.Shape));
     }
 }
 

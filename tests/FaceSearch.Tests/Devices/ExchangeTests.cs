@@ -1,5 +1,6 @@
 using FaceSearch.Recognition.Data;
 using FaceSearch.Tensors;
+using FaceSearch.Tests.Kernels;
 using Xunit;
 
 namespace FaceSearch.Tests.Devices;
@@ -11,11 +12,16 @@ public class ExchangeTests
 
     /// Photographs' own bytes, or values that augmentation made: the same bits as the CPU's, and sent while the step before still has its own.
     [Theory, EveryDevice]
-    public void ImagesAndLabelsAreThoseOfTheStep(string name, int threads)
+    public void ImagesAndLabelsAreThoseOfTheStep(string name, int threads) => AreThoseOfTheStep(() => TestDevice.Open(name, threads), v => v);
+
+    [Fact]
+    public void ImagesInBf16AreThoseOfTheStepRounded() => AreThoseOfTheStep(() => TestDevice.OpenBf16(), Bf16.Rounded);
+
+    static void AreThoseOfTheStep(Func<Device> open, Func<float, float> stored)
     {
         foreach (var augmentation in new Augmentation[] { new(), new(Shift: false, Flip: false), new(Warp: 0.1, Jitter: 0.2, Erase: 0.5) })
         {
-            using var device = TestDevice.Open(name, threads);
+            using var device = open();
             var batches = new Batches(Faces, 32, batch: 5, seed: 1, augmentation);
             var (values, labels) = (new float[5 * 3 * 32 * 32], new int[5]);
             using var exchange = device.NewExchange(Shape.Map(5, 3, 32, 32), Batches.ByteValues);
@@ -25,7 +31,7 @@ public class ExchangeTests
                 exchange.Take();
                 Send(step + 1);
                 batches.Fill(step, values, labels);
-                Assert.Equal(values, exchange.Images.ToArray());
+                Assert.Equal(values.Select(stored), exchange.Images.ToArray());
                 Assert.Equal(labels, exchange.Labels);
                 Assert.Equal((ulong)step, exchange.Numbers.Step);
             }
