@@ -22,21 +22,14 @@ static class GpuSteps
     /// <summary>A square product of bf16 by the hand-written kernel alone: C = A·Bᵀ, fp32 sums.</summary>
     public static Step Product(Gpu device, int n)
     {
-        nint Packed(ulong stream)
+        Bf16Rows Packed(ulong stream)
         {
             using var floats = device.New(Shape.Of(n, n)).Fill(1, stream);
-            var to = device.New(Shape.Of(n, n / 2));
-            var pack = new PackRowsArguments { From = Gpu.Address(floats), To = Gpu.Address(to), PitchFrom = n, PitchTo = n, PitchSquares = n, Rows = n, Columns = n };
-            device.Start(CudaKernels.PackRows(pack), pack);
-            return device.Hopper ? device.TensorMap(new(Gpu.Address(to), 2L * n, n, n)) : Gpu.Address(to);
+            return device.Pack(floats);
         }
+        Bf16Rows a = Packed(1), b = Packed(2);
         var result = device.New(Shape.Of(n, n));
-        var args = new MatMulArguments
-        {
-            A = Packed(1), B = Packed(2), C = Gpu.Address(result), PitchA = n, PitchB = n, PitchC = n, Rows = n, Columns = n, Depth = n, SliceDepth = CudaKernels.SliceDepth(n, 1), Alpha = 1,
-        };
-        var launch = device.Hopper ? CudaKernels.MatMulHopper(args, false) : CudaKernels.MatMul(args, false, true, false);
-        return Many(device, Short, () => device.Start(launch, args));
+        return Many(device, Short, () => device.MatMulBf16(a, false, b, true, result, n));
     }
 
     /// <summary>Forward and both gradients, operands where they were: no tape, no upload.</summary>

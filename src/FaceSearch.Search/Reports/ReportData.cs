@@ -31,9 +31,12 @@ sealed record ReportData(
         a.Path.Equals(b.Path, StringComparison.OrdinalIgnoreCase)
         && SettingsPath.Get(Settings.Run.With(a.Path, a.Value), a.Path).Equals(SettingsPath.Get(Settings.Run.With(b.Path, b.Value), b.Path));
 
-    /// <summary>What a decision means: the documentation of its first setting.</summary>
-    public string Meaning(Decision decision) =>
-        SettingsPath.All(Settings.Run).First(e => e.Path.Equals(decision.Options[0].Changes[0].Path, StringComparison.OrdinalIgnoreCase)).Help;
+    /// <summary>What a decision means: the documentation of its settings.</summary>
+    public string Meaning(Decision decision)
+    {
+        var paths = decision.Options[0].Changes.Select(c => c.Path).ToHashSet(StringComparer.OrdinalIgnoreCase);
+        return string.Join("; ", SettingsPath.All(Settings.Run).Where(e => paths.Contains(e.Path)).Select(e => e.Help));
+    }
 
     public static string Name(DecisionGroup group) => group switch
     {

@@ -26,7 +26,7 @@ public sealed partial class Gpu
     }
 
     /// A matrix of floats, rounded to bf16.
-    Bf16Rows Pack(Tensor from)
+    internal Bf16Rows Pack(Tensor from)
     {
         var to = NewRows(from.Shape.Rows, from.Shape.Cols);
         Pack(from, 0, to.Rows, to);

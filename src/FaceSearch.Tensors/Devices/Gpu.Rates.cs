@@ -9,8 +9,27 @@ public sealed partial class Gpu
     // Larger than a cache, and groups enough for every multiprocessor.
     const int RateFloats = 1 << 25, RateGroups = 2048, RateRounds = 512, Tries = 8;
 
-    /// <summary>GF/s of fp32 multiply-adds that touch no memory: the roof of every kernel here.</summary>
-    public double Peak()
+    // A product large enough to keep tensor cores busy; the emulated ones are slow.
+    const int ProductSide = 4096, EmulatedSide = 128;
+
+    /// <summary>GF/s, the roof of every kernel here: fp32 multiply-adds that touch no memory, or in bf16 what a square matrix product reaches.</summary>
+    public double Peak() => IsMixed ? ProductRate() : MultiplyAddRate();
+
+    double ProductRate()
+    {
+        int n = IsSimulated ? EmulatedSide : ProductSide;
+        // Random bits: tensor cores run faster on zeros.
+        Bf16Rows Packed(ulong stream)
+        {
+            using var floats = From(Shape.Of(n, n), [.. Enumerable.Range(0, n * n).Select(i => (float)Noise.Uniform(1, stream, (ulong)i) - 0.5f)]);
+            return Pack(floats);
+        }
+        using Bf16Rows a = Packed(0), b = Packed(1);
+        using var c = New(Shape.Of(n, n));
+        return 1e-9 * 2 * n * n * n / BestSeconds(() => MatMulBf16(a, false, b, true, c, n));
+    }
+
+    double MultiplyAddRate()
     {
         using var sink = New(Shape.Of(Threads * RateGroups));
         return 1e-9 * 2 * MultiplyAddChains.Chains * RateRounds * sink.Shape.Count / BestSeconds(() => Launch(new MultiplyAddChains(Of(sink), RateRounds), RateGroups));

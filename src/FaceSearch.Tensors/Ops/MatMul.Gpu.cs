@@ -20,9 +20,14 @@ public sealed partial class Gpu
     /// Both operands rounded to bf16, sums in floats. Few tiles and much depth: the depth goes in slices, whose sums are added in their order.
     void MatMulBf16(Tensor a, bool transposeA, Tensor b, bool transposeB, Tensor c, int depth)
     {
+        using Bf16Rows left = Pack(a), right = Pack(b);
+        MatMulBf16(left, transposeA, right, transposeB, c, depth);
+    }
+
+    internal void MatMulBf16(in Bf16Rows left, bool transposeA, in Bf16Rows right, bool transposeB, Tensor c, int depth)
+    {
         int rows = c.Shape.Rows, columns = c.Shape.Cols;
         int sliceDepth = CudaKernels.SliceDepth(depth, CudaKernels.Slices(rows, columns, depth, FewTiles)), slices = (depth + sliceDepth - 1) / sliceDepth;
-        using Bf16Rows left = Pack(a), right = Pack(b);
         using var sums = slices == 1 ? null : New(Shape.Of(slices, rows, columns));
         // Hopper's product has no operand that lies across the depth, and its slices are of whole 64.
         bool hopper = Hopper && transposeB && slices == 1;

@@ -234,18 +234,19 @@ public sealed class FakeCudaTests : IDisposable
         // Maps of 2 images, 3 channels in 8 lanes, 4×5 pixels: 320 floats, two groups of threads.
         program.Run("profile", "op", "add", "--shape", "2x3x4x5", "--device", "cuda", "--gradients", "none", "--steps", "1", "--warm-up", "1", "--peak", "1", "--bandwidth", "1").Ended(0);
         var memory = Calls("alloc").Select(a => a.Split(' ')).Select(a => (Start: ulong.Parse(a[1][2..], NumberStyles.HexNumber, CultureInfo.InvariantCulture), Bytes: ulong.Parse(a[2], CultureInfo.InvariantCulture))).ToArray();
-        var arguments = Calls("launch").Where(l => l.Contains("grid=2,1,1 ")).Select(l => Convert.FromHexString(l[(l.IndexOf("args=", StringComparison.Ordinal) + 5)..])).Where(b => b.Length == 56).ToArray();
+        var arguments = Calls("launch").Where(l => l.Contains("grid=2,1,1 ")).Select(l => Convert.FromHexString(l[(l.IndexOf("args=", StringComparison.Ordinal) + 5)..])).Where(b => b.Length == 80).ToArray();
         Assert.NotEmpty(arguments);
         foreach (var bytes in arguments)
         {
             ulong Word(int i) => BitConverter.ToUInt64(bytes, 8 * i);
             for (int view = 0; view < 3; view++)
             {
-                Assert.Equal(320u, Word(2 * view + 1));
-                Assert.Contains(memory, m => Word(2 * view) >= m.Start && Word(2 * view) + 4 * 320 <= m.Start + m.Bytes);
-                Assert.Equal(0u, Word(2 * view) % 256);
+                // A view, and that its elements are floats.
+                Assert.Equal((320u, 0u), (Word(3 * view + 1), Word(3 * view + 2)));
+                Assert.Contains(memory, m => Word(3 * view) >= m.Start && Word(3 * view) + 4 * 320 <= m.Start + m.Bytes);
+                Assert.Equal(0u, Word(3 * view) % 256);
             }
-            Assert.Equal(320u, Word(6));
+            Assert.Equal(320u, Word(9));
         }
     }
 }
