@@ -111,6 +111,8 @@ public class MapsBf16Tests
         using Tensor a = device.New(map), b = device.New(map), c = device.New(Shape.Of(100));
         Assert.Equal(2 * 2 * map.Count, Cost.OfPass(1, a, b).Bytes);
         Assert.Equal(4 * 100, Cost.OfPass(1, c).Bytes);
+        Assert.Equal(100, Gpu.Of(c).Length);
+        Assert.Throws<InvalidOperationException>(() => { Gpu.Of(a); });
     }
 
     [Fact]
