@@ -19,8 +19,9 @@ public sealed unsafe partial class Cpu<V>
         int blocks = CpuLayout.Blocks(s.Channels), phaseRows = (s.Height + plan.Spread - 1) / plan.Spread;
         int bandRows = plan.Frame.RowsWithin(DepthwiseFloats, 1);
         bool streams = CpuLayout.Floats(s) >= StreamedFloats;
-        using var partials = moments is null ? null : New(BandMoments.Partials(s, bandRows));
-        var sums = partials is null ? default : new BandMoments(to, Of(partials), bandRows);
+        int[] starts = BandMoments.BandsOf(s, bandRows);
+        using var partials = moments is null ? null : New(BandMoments.Partials(s, starts));
+        var sums = partials is null ? default : new BandMoments(to, Of(partials), starts);
         workers.Run(s.Images * blocks, (tile, worker) =>
         {
             int image = tile / blocks, block = tile % blocks;

@@ -44,8 +44,9 @@ public sealed unsafe partial class Cpu<V>
         int rowFloats = x.Shape.Width * 16, outFloats = y.Shape.Width * 16, overlap = 3 - T.Value;
         int bandRows = Math.Clamp((DepthwiseFloats / rowFloats - overlap) / T.Value, 1, outputs);
         bool streams = CpuLayout.Floats(y.Shape) >= StreamedFloats;
-        using var partials = moments is null ? null : New(BandMoments.Partials(y.Shape, bandRows));
-        var sums = partials is null ? default : new BandMoments(y, Of(partials), bandRows);
+        int[] starts = BandMoments.BandsOf(y.Shape, bandRows);
+        using var partials = moments is null ? null : New(BandMoments.Partials(y.Shape, starts));
+        var sums = partials is null ? default : new BandMoments(y, Of(partials), starts);
         var deferred = x.Deferred;
         int planes = x.Shape.Images * blocks, together = PlanesOf(x.Shape, planes);
         workers.Run((planes + together - 1) / together, (tile, worker) =>

@@ -31,6 +31,8 @@ unsafe struct Reduction
     public long BlockFloats;
     // Unless 0, how far on lies what is read next time, in the first block, and what to add to that for each further block.
     public long Ahead, AheadBlock;
+    // Whether the sum is added to what is there.
+    public bool Adds;
 }
 
 /// The pixels a weight gradient sums over: how many, and how far apart in x and in dy. Unless 0, Ahead is how far from a
@@ -80,20 +82,28 @@ public sealed unsafe partial class Cpu<V>
                 }
             }
         }
-        { V.Store(a0, y0); if (O.Value > 1) V.Store(b0, y1); }
-        if (P.Value > 1) { V.Store(a1, y0 + 1 * step); if (O.Value > 1) V.Store(b1, y1 + 1 * step); }
-        if (P.Value > 2) { V.Store(a2, y0 + 2 * step); if (O.Value > 1) V.Store(b2, y1 + 2 * step); }
-        if (P.Value > 3) { V.Store(a3, y0 + 3 * step); if (O.Value > 1) V.Store(b3, y1 + 3 * step); }
-        if (P.Value > 4) { V.Store(a4, y0 + 4 * step); if (O.Value > 1) V.Store(b4, y1 + 4 * step); }
-        if (P.Value > 5) { V.Store(a5, y0 + 5 * step); if (O.Value > 1) V.Store(b5, y1 + 5 * step); }
-        if (P.Value > 6) { V.Store(a6, y0 + 6 * step); if (O.Value > 1) V.Store(b6, y1 + 6 * step); }
-        if (P.Value > 7) { V.Store(a7, y0 + 7 * step); if (O.Value > 1) V.Store(b7, y1 + 7 * step); }
-        if (P.Value > 8) { V.Store(a8, y0 + 8 * step); if (O.Value > 1) V.Store(b8, y1 + 8 * step); }
-        if (P.Value > 9) { V.Store(a9, y0 + 9 * step); if (O.Value > 1) V.Store(b9, y1 + 9 * step); }
-        if (P.Value > 10) { V.Store(a10, y0 + 10 * step); if (O.Value > 1) V.Store(b10, y1 + 10 * step); }
-        if (P.Value > 11) { V.Store(a11, y0 + 11 * step); if (O.Value > 1) V.Store(b11, y1 + 11 * step); }
-        if (P.Value > 12) { V.Store(a12, y0 + 12 * step); if (O.Value > 1) V.Store(b12, y1 + 12 * step); }
-        if (P.Value > 13) { V.Store(a13, y0 + 13 * step); if (O.Value > 1) V.Store(b13, y1 + 13 * step); }
+        bool adds = sum->Adds;
+        Put<O>(a0, b0, y0, y1, adds);
+        if (P.Value > 1) Put<O>(a1, b1, y0 + 1 * step, y1 + 1 * step, adds);
+        if (P.Value > 2) Put<O>(a2, b2, y0 + 2 * step, y1 + 2 * step, adds);
+        if (P.Value > 3) Put<O>(a3, b3, y0 + 3 * step, y1 + 3 * step, adds);
+        if (P.Value > 4) Put<O>(a4, b4, y0 + 4 * step, y1 + 4 * step, adds);
+        if (P.Value > 5) Put<O>(a5, b5, y0 + 5 * step, y1 + 5 * step, adds);
+        if (P.Value > 6) Put<O>(a6, b6, y0 + 6 * step, y1 + 6 * step, adds);
+        if (P.Value > 7) Put<O>(a7, b7, y0 + 7 * step, y1 + 7 * step, adds);
+        if (P.Value > 8) Put<O>(a8, b8, y0 + 8 * step, y1 + 8 * step, adds);
+        if (P.Value > 9) Put<O>(a9, b9, y0 + 9 * step, y1 + 9 * step, adds);
+        if (P.Value > 10) Put<O>(a10, b10, y0 + 10 * step, y1 + 10 * step, adds);
+        if (P.Value > 11) Put<O>(a11, b11, y0 + 11 * step, y1 + 11 * step, adds);
+        if (P.Value > 12) Put<O>(a12, b12, y0 + 12 * step, y1 + 12 * step, adds);
+        if (P.Value > 13) Put<O>(a13, b13, y0 + 13 * step, y1 + 13 * step, adds);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    static void Put<O>(V left, V right, float* y0, float* y1, bool add) where O : ISize
+    {
+        V.Store(add ? left + V.Load(y0) : left, y0);
+        if (O.Value > 1) V.Store(add ? right + V.Load(y1) : right, y1);
     }
 
     /// A row of outputs in tiles of near-equal width.
@@ -132,14 +142,9 @@ public sealed unsafe partial class Cpu<V>
     [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
     static void OuterTile<C, O>(in Pixels pixels, float* x, float* dy0, float* dy1, float* dw) where C : ISize where O : ISize
     {
-        V a0 = V.Load(dw), b0 = O.Value > 1 ? V.Load(dw + 16) : V.Zero;
-        V a1 = C.Value > 1 ? V.Load(dw + 1 * 16 * O.Value) : V.Zero, b1 = C.Value > 1 && O.Value > 1 ? V.Load(dw + 48) : V.Zero;
-        V a2 = C.Value > 2 ? V.Load(dw + 2 * 16 * O.Value) : V.Zero, b2 = C.Value > 2 && O.Value > 1 ? V.Load(dw + 80) : V.Zero;
-        V a3 = C.Value > 3 ? V.Load(dw + 3 * 16 * O.Value) : V.Zero, b3 = C.Value > 3 && O.Value > 1 ? V.Load(dw + 112) : V.Zero;
-        V a4 = C.Value > 4 ? V.Load(dw + 4 * 16 * O.Value) : V.Zero, b4 = C.Value > 4 && O.Value > 1 ? V.Load(dw + 144) : V.Zero;
-        V a5 = C.Value > 5 ? V.Load(dw + 5 * 16 * O.Value) : V.Zero, b5 = C.Value > 5 && O.Value > 1 ? V.Load(dw + 176) : V.Zero;
-        V a6 = C.Value > 6 ? V.Load(dw + 6 * 16 * O.Value) : V.Zero, b6 = C.Value > 6 && O.Value > 1 ? V.Load(dw + 208) : V.Zero;
-        V a7 = C.Value > 7 ? V.Load(dw + 7 * 16 * O.Value) : V.Zero, b7 = C.Value > 7 && O.Value > 1 ? V.Load(dw + 240) : V.Zero;
+        V a0 = V.Zero, b0 = V.Zero, a1 = V.Zero, b1 = V.Zero, a2 = V.Zero, b2 = V.Zero, a3 = V.Zero, b3 = V.Zero;
+        V a4 = V.Zero, b4 = V.Zero, a5 = V.Zero, b5 = V.Zero, a6 = V.Zero, b6 = V.Zero, a7 = V.Zero, b7 = V.Zero;
+        Lanes.Prefetch(dw, C.Value * O.Value);
         long ahead = pixels.Ahead;
         for (int image = 0; image < pixels.Images; image++)
             for (int row = 0; row < pixels.Rows; row++)
@@ -160,14 +165,14 @@ public sealed unsafe partial class Cpu<V>
                     if (C.Value > 7) { t = V.Create(p[7]); a7 = V.Fma(t, u, a7); if (O.Value > 1) b7 = V.Fma(t, v, b7); }
                 }
             }
-        { V.Store(a0, dw); if (O.Value > 1) V.Store(b0, dw + 16); }
-        if (C.Value > 1) { V.Store(a1, dw + 1 * 16 * O.Value); if (O.Value > 1) V.Store(b1, dw + 48); }
-        if (C.Value > 2) { V.Store(a2, dw + 2 * 16 * O.Value); if (O.Value > 1) V.Store(b2, dw + 80); }
-        if (C.Value > 3) { V.Store(a3, dw + 3 * 16 * O.Value); if (O.Value > 1) V.Store(b3, dw + 112); }
-        if (C.Value > 4) { V.Store(a4, dw + 4 * 16 * O.Value); if (O.Value > 1) V.Store(b4, dw + 144); }
-        if (C.Value > 5) { V.Store(a5, dw + 5 * 16 * O.Value); if (O.Value > 1) V.Store(b5, dw + 176); }
-        if (C.Value > 6) { V.Store(a6, dw + 6 * 16 * O.Value); if (O.Value > 1) V.Store(b6, dw + 208); }
-        if (C.Value > 7) { V.Store(a7, dw + 7 * 16 * O.Value); if (O.Value > 1) V.Store(b7, dw + 240); }
+        Put<O>(a0, b0, dw, dw + 16, add: true);
+        if (C.Value > 1) Put<O>(a1, b1, dw + 1 * 16 * O.Value, dw + 1 * 16 * O.Value + 16, add: true);
+        if (C.Value > 2) Put<O>(a2, b2, dw + 2 * 16 * O.Value, dw + 2 * 16 * O.Value + 16, add: true);
+        if (C.Value > 3) Put<O>(a3, b3, dw + 3 * 16 * O.Value, dw + 3 * 16 * O.Value + 16, add: true);
+        if (C.Value > 4) Put<O>(a4, b4, dw + 4 * 16 * O.Value, dw + 4 * 16 * O.Value + 16, add: true);
+        if (C.Value > 5) Put<O>(a5, b5, dw + 5 * 16 * O.Value, dw + 5 * 16 * O.Value + 16, add: true);
+        if (C.Value > 6) Put<O>(a6, b6, dw + 6 * 16 * O.Value, dw + 6 * 16 * O.Value + 16, add: true);
+        if (C.Value > 7) Put<O>(a7, b7, dw + 7 * 16 * O.Value, dw + 7 * 16 * O.Value + 16, add: true);
     }
 
     /// Up to sixteen channels in tiles of near-equal width. The second tile asks for what lies `ahead` of dy.

@@ -9,27 +9,29 @@ namespace FaceSearch.Tensors;
 /// </summary>
 public sealed unsafe partial class Cpu<V>
 {
-    /// <summary>The bands of a map's rows, and where each leaves three vectors a block: k, Σ (y − k), Σ (y − k)².</summary>
-    readonly struct BandMoments(Tensor y, float* partials, int rows)
+    /// <summary>The bands of a map's rows, by their first rows, and where each leaves three vectors a block: k, Σ (y − k), Σ (y − k)².</summary>
+    readonly struct BandMoments(Tensor y, float* partials, int[] bands)
     {
         const int Vectors = 3;
 
-        int Bands => (y.Shape.Height + rows - 1) / rows;
         int Blocks => CpuLayout.Blocks(y.Shape.Channels);
 
-        public static Shape Partials(Shape y, int rows) => Shape.Of(y.Images * ((y.Height + rows - 1) / rows) * CpuLayout.Blocks(y.Channels), Vectors * 16);
+        /// Bands of so many rows, and the rest.
+        public static int[] BandsOf(Shape y, int rows) => [.. Enumerable.Range(0, (y.Height + rows - 1) / rows).Select(band => band * rows)];
+
+        public static Shape Partials(Shape y, int[] bands) => Shape.Of(y.Images * bands.Length * CpuLayout.Blocks(y.Channels), Vectors * 16);
 
         /// Output rows from `first` on (a whole band) of one block of an image have been written: to the map, or to `band` first.
         public void Add(int image, int block, int first, float* band = null)
         {
             long plane = ((long)image * Blocks + block) * y.Shape.Height;
-            Sum(band != null ? band : Of(y) + (plane + first) * y.Shape.Width * 16, Pixels(first / rows), Place(image, block, first));
+            Sum(band != null ? band : Of(y) + (plane + first) * y.Shape.Width * 16, Pixels(Array.BinarySearch(bands, first)), Place(image, block, first));
         }
 
         /// Where the sums of the band that begins with row `first` go.
-        public float* Place(int image, int block, int first) => partials + (((long)image * Bands + first / rows) * Blocks + block) * Vectors * 16;
+        public float* Place(int image, int block, int first) => partials + (((long)image * bands.Length + Array.BinarySearch(bands, first)) * Blocks + block) * Vectors * 16;
 
-        int Pixels(int band) => Math.Min(rows, y.Shape.Height - band * rows) * y.Shape.Width;
+        int Pixels(int band) => ((band + 1 < bands.Length ? bands[band + 1] : y.Shape.Height) - bands[band]) * y.Shape.Width;
 
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         static void Sum(float* p, int pixels, float* to)
@@ -63,9 +65,9 @@ public sealed unsafe partial class Cpu<V>
             new Span<double>(squares, 16).Clear();
             float* origin = partials + block * Vectors * 16;
             for (int image = 0; image < y.Shape.Images; image++)
-                for (int band = 0; band < Bands; band++)
+                for (int band = 0; band < bands.Length; band++)
                 {
-                    float* part = partials + (((long)image * Bands + band) * Blocks + block) * Vectors * 16;
+                    float* part = partials + (((long)image * bands.Length + band) * Blocks + block) * Vectors * 16;
                     int pixels = Pixels(band);
                     for (int lane = 0; lane < 16; lane++)
                     {

@@ -3,10 +3,10 @@ namespace FaceSearch.Tensors;
 /// <summary>
 /// dw = Gᵀ[Σ_tiles (Bᵀ x B) ⊙ (A dy Aᵀ)]G. Part by part, both maps are brought to the points, block by block, and then
 /// products [inputs × tiles]·[tiles × outputs] are added, point by point and slice by slice of the outputs. Parts are
-/// twice those of the forward pass, as each reads and writes all sums.
+/// those of the forward pass, or twice these where the sums, which each reads and writes, do not stay in the cache.
 ///
 /// Threads: in narrow layers each has its parts and a partial sum for itself, and nobody waits. In wide layers, where a
-/// partial sum outgrows the maps (38 MB at 512 channels), all threads share one part after the other, first its blocks, then
+/// partial sum outgrows the maps (38 MB at 512 channels 7²), all threads share one part after the other, first its blocks, then
 /// its points. Narrow layers lose by sharing, as a part of theirs lasts 20 µs; eight partial sums instead of four cost
 /// 64 channels 12² another tenth.
 /// </summary>
@@ -15,6 +15,8 @@ public sealed unsafe partial class Cpu<V>
     // Partial sums: so many, unless that takes more floats than this.
     const int WinogradPartials = 4;
     const long WinogradPartialFloats = 3 << 18;
+    // Sums that are more do not stay in the L3 cache from part to part.
+    const long CachedFloats = 1 << 23;
 
     /// The loop over the tiles of a part: on all threads, or on the one that has the part for itself.
     delegate void Loop(int tiles, Workers.Tile tile);
@@ -22,11 +24,12 @@ public sealed unsafe partial class Cpu<V>
     void WinogradWeight(Tensor x, Tensor dy, Tensor dweight)
     {
         var channels = new WeightChannels(dweight.Shape, 1, transposed: false);
-        long sumFloats = WinogradTiles.Points * PointFloats(channels);
+        long sumFloats = WinogradTiles.PointsOf(dy.Shape) * PointFloats(channels);
         int most = WinogradPartials * sumFloats <= WinogradPartialFloats ? WinogradPartials : 1;
-        var tiles = WinogradTiles.Of(dy.Shape, 2 * TilesOfPart(channels), share: most);
+        int partTiles = TilesOfPart(channels, dy.Shape) * (sumFloats > CachedFloats ? 2 : 1);
+        var tiles = WinogradTiles.Of(dy.Shape, partTiles, share: most);
         int partials = Math.Min(most, tiles.Parts);
-        long pointFloats = PointsOf(channels.InBlocks, tiles.PartTiles) + PointsOf(channels.OutBlocks, tiles.PartTiles);
+        long pointFloats = tiles.Points * (PointFloats((long)channels.InBlocks * tiles.PartTiles) + PointFloats((long)channels.OutBlocks * tiles.PartTiles));
         using var sums = New(Shape.Of(partials, checked((int)sumFloats)));
         using var points = New(Shape.Of(partials > 1 ? workers.Count : 1, checked((int)pointFloats)));
         void AddParts(int partial, int area, Loop loop)
@@ -42,30 +45,28 @@ public sealed unsafe partial class Cpu<V>
                 for (int i = 0; i < count; i++) act(i, worker);
             }));
         AddPartials(Of(sums), partials, sumFloats);
-        UnpackWinograd(sums, dweight, channels);
+        UnpackWinograd(sums, dweight, channels, tiles);
     }
-
-    static long PointsOf(int blocks, int tiles) => WinogradTiles.Points * PointFloats((long)blocks * tiles);
 
     void AddPart(Tensor x, Tensor dy, WinogradPart part, WinogradPart? next, WeightChannels channels, float* points, float* sums, bool isFirst, Loop loop)
     {
-        nint u = (nint)points, v = (nint)(points + PointsOf(channels.InBlocks, part.Tiles));
+        nint u = (nint)points, v = (nint)(points + part.Points * PointFloats((long)channels.InBlocks * part.Tiles));
         loop(channels.InBlocks + channels.OutBlocks, (block, worker) =>
         {
-            if (block < channels.InBlocks) BlockToPoints<InputTransform>(x, part, block, WinogradFrame(part.Columns), (float*)u, worker);
-            else BlockToPoints<GradientTransform>(dy, part, block - channels.InBlocks, GradientFrame(part.Columns), (float*)v, worker);
+            if (block < channels.InBlocks) BlockToPoints<InputTransform>(x, part, block, WinogradFrame(part), (float*)u, worker);
+            else BlockToPoints<GradientTransform>(dy, part, block - channels.InBlocks, GradientFrame(part), (float*)v, worker);
         });
         RowsAhead nextX = RowsAhead.Of(Of(x.Deferred?.Source ?? x), x.Shape, next), nextDy = RowsAhead.Of(Of(dy), dy.Shape, next);
-        loop(WinogradTiles.Points * channels.Slices, (tile, _) =>
+        loop(part.Points * channels.Slices, (tile, _) =>
         {
             int point = tile / channels.Slices, slice = tile % channels.Slices;
-            if (slice == 0) nextX.Ask(point);
-            if (slice == channels.Slices - 1) nextDy.Ask(point);
-            AddPoint((float*)u, (float*)v, part.Tiles, channels, point, slice, isFirst, sums);
+            if (slice == 0) nextX.Ask(point, part.Points);
+            if (slice == channels.Slices - 1) nextDy.Ask(point, part.Points);
+            AddPoint((float*)u, (float*)v, part, channels, point, slice, isFirst, sums);
         });
     }
 
-    static Frame GradientFrame(int columns) => new(0, 0, 1, 1, 1, columns * WinogradTiles.Side);
+    static Frame GradientFrame(WinogradPart part) => new(0, 0, 1, 1, 1, part.Width.Covered);
 
     void BlockToPoints<T>(Tensor from, WinogradPart part, int block, Frame frame, float* to, int worker) where T : ITransform
     {
@@ -75,17 +76,20 @@ public sealed unsafe partial class Cpu<V>
     }
 
     /// Adds one point of one slice of outputs: sums[input][output] += Σ_tile u[input][tile] · v[output][tile].
-    static void AddPoint(float* u, float* v, int tiles, WeightChannels channels, int point, int slice, bool isFirst, float* sums)
+    static void AddPoint(float* u, float* v, WinogradPart part, WeightChannels channels, int point, int slice, bool isFirst, float* sums)
     {
         int block = slice * Pair, width = Math.Min(Pair, channels.OutBlocks - block) * 16;
-        float* x = u + point * PointFloats((long)channels.InBlocks * tiles), dy = v + point * PointFloats((long)channels.OutBlocks * tiles) + block * tiles * 16L;
+        var (first, count) = part.TilesAt(point);
+        long blockFloats = part.Tiles * 16L;
+        float* x = u + point * PointFloats((long)channels.InBlocks * part.Tiles) + first * 16;
+        float* dy = v + point * PointFloats((long)channels.OutBlocks * part.Tiles) + block * blockFloats + first * 16;
         float* to = sums + point * PointFloats(channels) + slice * channels.SliceFloats(1);
         for (long i = 0, n = isFirst ? (long)channels.Ins * width : 0; i < n; i += 16) V.Store(V.Zero, to + i);
-        var pixels = new Pixels(1, 1, tiles, 0, 0, 0, 0);
-        for (int b = 0; b < channels.InBlocks; b++, x += tiles * 16L)
+        var pixels = new Pixels(1, 1, count, 0, 0, 0, 0);
+        for (int b = 0; b < channels.InBlocks; b++, x += blockFloats)
         {
             int inputs = Math.Min(16, channels.Ins - b * 16);
-            if (width > 16) OuterBlock<Size2>(pixels, x, dy, dy + tiles * 16L, inputs, to);
+            if (width > 16) OuterBlock<Size2>(pixels, x, dy, dy + blockFloats, inputs, to);
             else OuterBlock<Size1>(pixels, x, dy, dy, inputs, to);
             to += inputs * width;
         }

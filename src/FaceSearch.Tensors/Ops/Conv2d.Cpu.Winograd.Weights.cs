@@ -2,41 +2,51 @@ namespace FaceSearch.Tensors;
 
 public sealed unsafe partial class Cpu<V>
 {
+    const int VectorsAhead = 4;
+
     /// Up to sixteen outputs of one input: the first of their nine plain weights and how far apart the outputs are; the first of their vectors at the points.
     readonly record struct WinogradLanes(nint Plain, int Stride, int Count, nint Points);
 
     /// <summary>Plain weights → [points][outputs/32 (AVX-512, else /16)][inputs][outputs of the slice]; transposed ones turn by half a circle.</summary>
-    void PackWinograd(Tensor weight, Tensor packed, WeightChannels channels) => workers.Run(channels.Slices * channels.InBlocks, (tile, worker) =>
+    void PackWinograd(Tensor weight, Tensor packed, WeightChannels channels, WinogradTiles tiles) => workers.Run(channels.Slices * channels.InBlocks, (tile, worker) =>
     {
         long points = PointFloats(channels);
         float* taps = Scratch(worker, TapFloats + TransformFloats, second: true), half = taps + TapFloats;
         for (int i = 0; i < VectorsOf(channels, tile); i++)
         {
             var lanes = WinogradLanesOf(weight, packed, channels, tile, i);
+            AskForVectors(lanes, points, tiles.Points);
             for (int tap = 0; tap < 9; tap++)
             {
                 float* value = (float*)lanes.Plain + (channels.Transposed ? 8 - tap : tap), to = taps + tap * 16;
                 for (int lane = 0; lane < lanes.Count; lane++, value += lanes.Stride) to[lane] = *value;
                 for (int lane = lanes.Count; lane < 16; lane++) to[lane] = 0;
             }
-            Transform<WeightTransform>(taps, 3 * 16, 16, 0, (float*)lanes.Points, 6 * points, points, 0, 1, half);
+            Transform<WeightTransform>(tiles.Height.Fives > 0, tiles.Width.Fives > 0, taps, new(3 * 16, 16, 0), (float*)lanes.Points, new(tiles.Width.Points * points, points, 0), 1, half);
         }
     });
 
     /// <summary>Gradients at the points, laid out as packed weights → plain weights.</summary>
-    void UnpackWinograd(Tensor packed, Tensor weight, WeightChannels channels) => workers.Run(channels.Slices * channels.InBlocks, (tile, worker) =>
+    void UnpackWinograd(Tensor packed, Tensor weight, WeightChannels channels, WinogradTiles tiles) => workers.Run(channels.Slices * channels.InBlocks, (tile, worker) =>
     {
         long points = PointFloats(channels);
         float* taps = Scratch(worker, TapFloats + TransformFloats, second: true), half = taps + TapFloats;
         for (int i = 0; i < VectorsOf(channels, tile); i++)
         {
             var lanes = WinogradLanesOf(weight, packed, channels, tile, i);
-            Transform<WeightGradientTransform>((float*)lanes.Points, 6 * points, points, 0, taps, 3 * 16, 16, 0, 1, half);
+            AskForVectors(lanes, points, tiles.Points);
+            Transform<WeightGradientTransform>(tiles.Height.Fives > 0, tiles.Width.Fives > 0, (float*)lanes.Points, new(tiles.Width.Points * points, points, 0), taps, new(3 * 16, 16, 0), 1, half);
             float* plain = (float*)lanes.Plain;
             for (int lane = 0; lane < lanes.Count; lane++, plain += lanes.Stride)
                 for (int tap = 0; tap < 9; tap++) plain[tap] = taps[tap * 16 + lane];
         }
     });
+
+    /// The vectors some turns later, which are as far from one another as the points: no prefetcher of a processor follows so many.
+    static void AskForVectors(WinogradLanes lanes, long pointFloats, int points)
+    {
+        for (int point = 0; point < points; point++) Lanes.Prefetch((float*)lanes.Points + point * pointFloats + VectorsAhead * 16, 1);
+    }
 
     /// A tile of weights is one block of inputs and one slice of outputs; this many vectors of outputs.
     static int VectorsOf(WeightChannels channels, int tile) =>

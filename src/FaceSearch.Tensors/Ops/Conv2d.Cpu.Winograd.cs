@@ -1,84 +1,27 @@
 namespace FaceSearch.Tensors;
 
 /// <summary>
-/// Output tiles of 4×4 pixels, counted column by column, row by row and image by image, and the parts they are worked on
-/// in: bands of whole tile rows of one image, or several whole images.
-/// </summary>
-readonly record struct WinogradTiles(int Images, int Rows, int Columns, int PartImages, int PartRows)
-{
-    /// Pixels of a tile along one direction, and the points it is evaluated at: (Side + 3 − 1)².
-    public const int Side = 4, Points = 36;
-
-    /// <summary>Near-equal parts of about `partTiles`; whole images go in a multiple of `share` parts, so that as many threads end together.</summary>
-    public static WinogradTiles Of(Shape map, int partTiles, int share)
-    {
-        int rows = (map.Height + Side - 1) / Side, columns = (map.Width + Side - 1) / Side;
-        int Parts(double tiles) => Math.Max(1, (int)Math.Round(tiles / partTiles));
-        int bands = Math.Min(rows, Parts(rows * columns));
-        int groups = Math.Min(map.Images, bands > 1 ? map.Images : (Parts((double)map.Images * rows * columns) + share - 1) / share * share);
-        return new(map.Images, rows, columns, (map.Images + groups - 1) / groups, (rows + bands - 1) / bands);
-    }
-
-    int Bands => (Rows + PartRows - 1) / PartRows;
-    public int Parts => (Images + PartImages - 1) / PartImages * Bands;
-    /// Tiles of the largest part.
-    public int PartTiles => PartImages * PartRows * Columns;
-
-    public WinogradPart Part(int index)
-    {
-        int image = index / Bands * PartImages, row = index % Bands * PartRows;
-        return new(image, Math.Min(PartImages, Images - image), row, Math.Min(PartRows, Rows - row), Columns);
-    }
-}
-
-/// Tile rows from TileRow on, of so many images from Image on.
-readonly record struct WinogradPart(int Image, int Images, int TileRow, int TileRows, int Columns)
-{
-    public int Tiles => Images * TileRows * Columns;
-    public int FirstRow => TileRow * WinogradTiles.Side;
-    public int Rows => TileRows * WinogradTiles.Side;
-}
-
-/// <summary>Rows of a map that will be read or written soon: asked for by and by while products leave memory at rest.</summary>
-readonly unsafe record struct RowsAhead(nint First, long PlaneFloats, int Planes, int Vectors)
-{
-    /// The rows of all channels of a part; none where there is no part.
-    public static RowsAhead Of(float* map, Shape s, WinogradPart? part)
-    {
-        if (part is not { } rows) return default;
-        int blocks = CpuLayout.Blocks(s.Channels);
-        long plane = (long)s.Height * s.Width * 16;
-        return new((nint)(map + rows.Image * blocks * plane + (long)rows.FirstRow * s.Width * 16), plane, rows.Images * blocks, Math.Min(rows.Rows, s.Height - rows.FirstRow) * s.Width);
-    }
-
-    /// The share of one of the 36 points.
-    public void Ask(int point)
-    {
-        int begin = Vectors * point / WinogradTiles.Points, end = Vectors * (point + 1) / WinogradTiles.Points;
-        for (int p = 0; p < Planes; p++) Lanes.Prefetch((float*)First + p * PlaneFloats + begin * 16, end - begin);
-    }
-}
-
-/// <summary>
-/// Winograd's convolution F(4×4, 3×3): y = Aᵀ[(G w Gᵀ) ⊙ (Bᵀ x B)]A on tiles of 6×6 inputs and 4×4 outputs (Lavin and Gray,
-/// "Fast Algorithms for Convolutional Neural Networks", 2015). What remains is a matrix product [tiles × inputs]·[inputs × outputs]
-/// at each of 36 points: 36 multiplications where the direct sum has 144. The gradient of x is the same, with the weights
-/// rotated and transposed.
+/// Winograd's convolution F(m×n, 3×3): y = Aᵀ[(G w Gᵀ) ⊙ (Bᵀ x B)]A on tiles of 7×7 inputs and 5×5 outputs, and of 6 and 4 in either
+/// direction where five does not fit (Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2016; the polynomials are
+/// Toom's and Cook's). What remains is a matrix product [tiles × inputs]·[inputs × outputs] at each of up to 49 points: 49
+/// multiplications where the direct sum has 225. A four has six of a five's seven points, so both share one set of weights. 14²
+/// costs 400 multiplications, and 576 in fours. The gradient of x is the same, with the weights rotated and transposed.
 ///
 /// Tiling: a part of the tiles is read by Band, transformed, multiplied and transformed back by one thread, so that its
 /// points stay in the L2 cache; when it ends, all channels of its output rows are complete. Wide layers get parts beyond
 /// L2, because each part reads all weights of all points. An image's result depends neither on its part nor on its batch.
 ///
-/// Error against fp64: about twice the direct kernels' (rms 0.5 to 2.2 millionths), still below plain float sums', so tests grant no
-/// slack. That is owed to the points 0, ±5/8, ±3/2, ∞, as oneDNN has them; the textbook's 0, ±1, ±2, ∞ save a few multiplications
-/// and erred two to five times more. A weight gradient over many tiles errs up to three times the direct one, which
-/// has more partial sums.
+/// Error against fp64: rms 0.9 / 1.5 / 1.5 millionths at 16 / 64 / 256 channels 14², the direct kernels' 0.2 / 0.4 / 0.8, fours alone
+/// 0.5 / 0.8 / 1.4 on their best points; a weight gradient 1.0, direct 0.2, fours 0.6. Tests grant a slack of two against plain float sums.
+/// Seven finite points, symmetric about 0, are what makes fives possible: products err 3.3 times the direct sum at 256 channels,
+/// and 9 times on 0, ±5/8, ±3/2, ∞ and a seventh, 4.7 on the best such set. Sums by slabs of the inputs halve that.
+/// 0, ±1/2, ±1, ±2, ∞ for tiles of six: 6.9, and 14 costs no less.
 ///
-/// One core of a Zen 5 (244 GF/s), AVX-512, forward and both gradients, and how much faster than the direct kernels:
-///   batch 32: 64 channels 56² 40 ms, 2.4×; 128 28² 32 ms, 2.9×; 256 14² 41 ms, 2.2×; 512 7² 57 ms, 1.8×
-///   batch 64: 16 48² 1.4×; 32 24² 1.8×; 64 12² 2.2×; 64 channels at 7² 2.1×, 6² 1.6×, 5² 1.2×, 4² 2.7×, 3² 1.9×, 2² 1.0 to 1.2×, 1² 0.7×
-/// AVX2 and portable gain 2.4 to 3.6× from 12² up; 16 channels 5² break even everywhere. Lost: three inputs (0.6×: their one block costs as much as
-/// sixteen); four do not lose. 512 channels at 7² need a batch of eight to pay for their transformed weights.
+/// One core of a Zen 5 (250 GF/s), AVX-512, forward and both gradients, and how much faster than the direct kernels:
+///   batch 32: 64 channels 56² 33 ms, 2.8×; 128 28² 29 ms, 3.2×; 256 14² 32 ms, 3.0×; 512 7² 51 ms, 2.0×
+///   batch 64: 16 48² 1.6×; 32 24² 2.2×; 64 12² 2.7×; 64 channels at 7² 1.8×, 6² 1.3×, 5² 2.4×, 4² 2.0×, 3² 1.4×; 16 channels 5² 1.6×
+/// Lost: three inputs (their one block costs as much as sixteen); four do not lose. 512 channels at 7² need a batch of eight
+/// to pay for their transformed weights.
 /// </summary>
 public sealed unsafe partial class Cpu<V>
 {
@@ -86,6 +29,8 @@ public sealed unsafe partial class Cpu<V>
     const int PartFloats = 1 << 17;
     // Tiles below which reading the weights of all points costs more than multiplying with them.
     const int LeastPartTiles = 48;
+    // Blocks of inputs summed in registers before they are added to what is in memory: short sums err less. (Twice as many blocks: 1 % faster, a third more error.)
+    const int SlabBlocks = 4, MostSlabs = 4;
     // Sums over fewer channels and smaller maps are faster directly, or no slower.
     const int LeastInputs = 4, LeastSide = 3;
 
@@ -97,34 +42,34 @@ public sealed unsafe partial class Cpu<V>
         !Exact && sliding is { Stride: 1, Padding: 1, Groups: 1 } && weight[2] == 3 && weight[3] == 3
         && inputs >= LeastInputs && Math.Min(map.Height, map.Width) >= LeastSide;
 
-    static int TilesOfPart(WeightChannels channels) => Math.Max(LeastPartTiles, PartFloats / (WinogradTiles.Points * 16 * (channels.InBlocks + channels.OutBlocks)));
+    static int TilesOfPart(WeightChannels channels, Shape map) => Math.Max(LeastPartTiles, PartFloats / (WinogradTiles.PointsOf(map) * 16 * (channels.InBlocks + channels.OutBlocks)));
 
     /// Floats from point to point of so many vectors: an odd number of cache lines, as powers of two share a cache set.
     static long PointFloats(long vectors) => (vectors | 1) * 16;
     static long PointFloats(WeightChannels channels) => PointFloats(channels.PackedFloats(1) / 16);
 
-    static Frame WinogradFrame(int columns) => new(-1, -1, 3, 3, 1, columns * WinogradTiles.Side);
+    static Frame WinogradFrame(WinogradPart part) => new(-1, -1, 3, 3, 1, part.Width.Covered);
 
     void Winograd(Tensor from, Tensor weight, Tensor to, bool transposed, Tensor? moments)
     {
         var channels = new WeightChannels(weight.Shape, 1, transposed);
-        using var packed = New(Shape.Of(WinogradTiles.Points, checked((int)PointFloats(channels))));
-        PackWinograd(weight, packed, channels);
-        var tiles = WinogradTiles.Of(to.Shape, TilesOfPart(channels), share: 4);
-        int rows = tiles.PartRows * WinogradTiles.Side;
-        using var partials = moments is null ? null : New(BandMoments.Partials(to.Shape, rows));
-        var sums = partials is null ? default : new BandMoments(to, Of(partials), rows);
+        var tiles = WinogradTiles.Of(to.Shape, TilesOfPart(channels, to.Shape), share: 4);
+        using var packed = New(Shape.Of(tiles.Points, checked((int)PointFloats(channels))));
+        PackWinograd(weight, packed, channels, tiles);
+        int[] bands = tiles.BandRows;
+        using var partials = moments is null ? null : New(BandMoments.Partials(to.Shape, bands));
+        var sums = partials is null ? default : new BandMoments(to, Of(partials), bands);
         workers.Run(tiles.Parts, (index, worker) =>
         {
             var part = tiles.Part(index);
-            var band = Band(from, part.Image, part.Images, 0, channels.InBlocks, WinogradFrame(part.Columns), part.FirstRow, part.Rows, worker);
+            var band = Band(from, part.Image, part.Images, 0, channels.InBlocks, WinogradFrame(part), part.FirstRow, part.Rows, worker);
             long ins = PointFloats((long)channels.InBlocks * part.Tiles), outs = PointFloats((long)channels.OutBlocks * part.Tiles);
-            float* half = Scratch(worker, TransformFloats + WinogradTiles.Points * (ins + outs), second: true), u = half + TransformFloats, m = u + WinogradTiles.Points * ins;
+            float* half = Scratch(worker, TransformFloats + tiles.Points * (ins + outs), second: true), u = half + TransformFloats, m = u + tiles.Points * ins;
             for (int block = 0; block < channels.InBlocks; block++) ToPoints<InputTransform>(band, block, part, u + (long)block * part.Tiles * 16, ins, half);
             // The rows that this thread will likely read next, and those it is about to write.
             WinogradPart? later = index + workers.Count < tiles.Parts ? tiles.Part(index + workers.Count) : null;
             RowsAhead next = RowsAhead.Of(Of(from.Deferred?.Source ?? from), from.Shape, later), results = RowsAhead.Of(Of(to), to.Shape, part);
-            MultiplyPoints(u, ins, Of(packed), m, outs, channels, part.Tiles, next, results);
+            MultiplyPoints(u, ins, Of(packed), m, outs, channels, part, next, results);
             FromPoints(m, outs, to, part, half);
             for (int image = part.Image; partials is not null && image < part.Image + part.Images; image++)
                 for (int block = 0; block < channels.OutBlocks; block++) sums.Add(image, block, part.FirstRow);
@@ -135,53 +80,74 @@ public sealed unsafe partial class Cpu<V>
     /// The tiles of one block of a band at all points: `to` [points][tiles][16], the points `pointFloats` apart.
     static void ToPoints<T>(InputBand band, int block, WinogradPart part, float* to, long pointFloats, float* half) where T : ITransform
     {
-        for (int image = 0; image < part.Images; image++)
-            for (int row = 0; row < part.TileRows; row++, to += part.Columns * 16)
-            {
-                float* from = (float*)band.Pixels + image * band.ImageFloats + block * band.BlockFloats + row * WinogradTiles.Side * band.RowFloats;
-                Transform<T>(from, band.RowFloats, 16, WinogradTiles.Side * 16, to, 6 * pointFloats, pointFloats, 16, part.Columns, half);
-            }
+        var steps = new TileSteps(part.Width.Points * pointFloats, pointFloats, 16);
+        for (int i = 0; i < WinogradPart.Forms; i++)
+        {
+            var form = part.Form(i);
+            for (int image = 0; image < form.Images; image++)
+                for (int row = 0; row < form.Rows; row++, to += form.Columns * 16)
+                {
+                    float* from = (float*)band.Pixels + image * band.ImageFloats + block * band.BlockFloats + (form.Top + row * form.Height) * band.RowFloats + form.Left * 16;
+                    Transform<T>(form.Tall, form.Wide, from, new(band.RowFloats, 16, form.Width * 16), to, steps, form.Columns, half);
+                }
+        }
     }
 
-    /// At every point: m[output][tile] = Σ_input u[input][tile] · w[input][output].
-    static void MultiplyPoints(float* u, long uFloats, float* w, float* m, long mFloats, WeightChannels channels, int tiles, RowsAhead next, RowsAhead results)
+    /// At every point: m[output][tile] = Σ_input u[input][tile] · w[input][output], slab by slab of the inputs.
+    static void MultiplyPoints(float* u, long uFloats, float* w, float* m, long mFloats, WeightChannels channels, WinogradPart part, RowsAhead next, RowsAhead results)
     {
-        int offset = 0;
-        var sum = new Reduction { Blocks = channels.InBlocks, LastChannels = channels.Ins - (channels.InBlocks - 1) * 16, Taps = 1, Offsets = &offset, BlockFloats = tiles * 16L };
-        for (int point = 0; point < WinogradTiles.Points; point++, u += uFloats, m += mFloats, w += PointFloats(channels))
+        int offset = 0, slabs = Math.Min(MostSlabs, (channels.InBlocks + SlabBlocks - 1) / SlabBlocks);
+        var sum = new Reduction { Taps = 1, Offsets = &offset, BlockFloats = part.Tiles * 16L };
+        for (int point = 0; point < part.Points; point++, u += uFloats, m += mFloats, w += PointFloats(channels))
         {
-            next.Ask(point);
-            results.Ask(point);
-            float* slice = w, to = m;
-            for (int block = 0; block < channels.OutBlocks; block += Pair, slice += channels.SliceFloats(1), to += Pair * tiles * 16L)
-                if (Pair > 1 && block + 1 < channels.OutBlocks) DenseRow<Size2>(&sum, u, slice, to, to + tiles * 16L, 16, tiles);
-                else DenseRow<Size1>(&sum, u, slice, to, to, 16, tiles);
+            next.Ask(point, part.Points);
+            results.Ask(point, part.Points);
+            var (first, tiles) = part.TilesAt(point);
+            float* slice = w, to = m + first * 16;
+            for (int block = 0; block < channels.OutBlocks; block += Pair, slice += channels.SliceFloats(1), to += Pair * sum.BlockFloats)
+                for (int slab = 0; slab < slabs; slab++)
+                {
+                    int begin = channels.InBlocks * slab / slabs, end = channels.InBlocks * (slab + 1) / slabs;
+                    int width = Math.Min(Pair, channels.OutBlocks - block) * 16;
+                    (sum.Blocks, sum.LastChannels, sum.Adds) = (end - begin, Math.Min(16, channels.Ins - (end - 1) * 16), slab > 0);
+                    float* from = u + begin * sum.BlockFloats + first * 16, weights = slice + begin * 16 * width;
+                    // The slab after this one finds its weights in the cache: each tile of the product asks for some of them.
+                    sum.Ahead = slice + Math.Min(channels.Ins, end * 16) * width - from;
+                    sum.AheadBlock = tiles * 16L - sum.BlockFloats;
+                    if (width > 16) DenseRow<Size2>(&sum, from, weights, to, to + sum.BlockFloats, 16, tiles);
+                    else DenseRow<Size1>(&sum, from, weights, to, to, 16, tiles);
+                }
         }
     }
 
     /// All outputs of a part: rows of tiles go straight into the map, tiles that the map cuts off through a patch.
     static void FromPoints(float* m, long pointFloats, Tensor to, WinogradPart part, float* half)
     {
-        const int side = WinogradTiles.Side;
         var s = to.Shape;
         int blocks = CpuLayout.Blocks(s.Channels);
+        var steps = new TileSteps(part.Width.Points * pointFloats, pointFloats, 16);
         for (int block = 0; block < blocks; block++)
-            for (int image = part.Image; image < part.Image + part.Images; image++)
-                for (int row = part.FirstRow; row < part.FirstRow + part.Rows; row += side, m += part.Columns * 16)
-                {
-                    float* y = Of(to) + (((long)image * blocks + block) * s.Height + row) * s.Width * 16;
-                    int rows = Math.Min(side, s.Height - row), whole = rows == side ? s.Width / side : 0;
-                    Transform<OutputTransform>(m, 6 * pointFloats, pointFloats, 16, y, s.Width * 16, 16, side * 16, whole, half);
-                    for (int column = whole; column < part.Columns; column++)
-                        CutOffTile(m + column * 16, pointFloats, y + column * side * 16, s.Width * 16, rows, Math.Min(side, s.Width - column * side), half);
-                }
+            for (int i = 0; i < WinogradPart.Forms; i++)
+            {
+                var form = part.Form(i);
+                for (int image = 0; image < form.Images; image++)
+                    for (int row = 0; row < form.Rows; row++, m += form.Columns * 16)
+                    {
+                        int top = part.FirstRow + form.Top + row * form.Height, rows = Math.Min(form.Height, s.Height - top);
+                        int whole = rows == form.Height ? Math.Min(form.Columns, (s.Width - form.Left) / form.Width) : 0;
+                        float* y = Of(to) + ((((long)part.Image + image) * blocks + block) * s.Height + top) * s.Width * 16 + form.Left * 16;
+                        Transform<OutputTransform>(form.Tall, form.Wide, m, steps, y, new(s.Width * 16, 16, form.Width * 16), whole, half);
+                        for (int column = whole; column < form.Columns; column++)
+                            CutOffTile(form, m + column * 16, steps, y + column * form.Width * 16, s.Width * 16, rows, Math.Min(form.Width, s.Width - form.Left - column * form.Width), half);
+                    }
+            }
     }
 
-    static void CutOffTile(float* m, long pointFloats, float* y, int rowFloats, int rows, int columns, float* half)
+    static void CutOffTile(WinogradForm form, float* m, TileSteps steps, float* y, int rowFloats, int rows, int columns, float* half)
     {
         float* patch = half + PatchOffset;
-        Transform<OutputTransform>(m, 6 * pointFloats, pointFloats, 0, patch, WinogradTiles.Side * 16, 16, 0, 1, half);
+        Transform<OutputTransform>(form.Tall, form.Wide, m, steps, patch, new(form.Width * 16, 16, 0), 1, half);
         for (int r = 0; r < rows; r++)
-            for (int c = 0; c < columns; c++) V.Store(V.Load(patch + (r * WinogradTiles.Side + c) * 16), y + r * rowFloats + c * 16);
+            for (int c = 0; c < columns; c++) V.Store(V.Load(patch + (r * form.Width + c) * 16), y + r * rowFloats + c * 16);
     }
 }

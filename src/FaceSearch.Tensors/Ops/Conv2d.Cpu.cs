@@ -36,8 +36,9 @@ public sealed unsafe partial class Cpu<V>
         int rows = Math.Min(phaseRows, plan.Frame.RowsWithin(TileFloats, CpuLayout.Blocks(from.Shape.Channels)));
         int bands = (phaseRows + rows - 1) / rows;
         rows = (phaseRows + bands - 1) / bands;
-        using var partials = moments is null ? null : New(BandMoments.Partials(s, rows));
-        var sums = partials is null ? default : new BandMoments(to, Of(partials), rows);
+        int[] starts = BandMoments.BandsOf(s, rows);
+        using var partials = moments is null ? null : New(BandMoments.Partials(s, starts));
+        var sums = partials is null ? default : new BandMoments(to, Of(partials), starts);
         workers.Run(s.Images * bands, (tile, worker) =>
         {
             int image = tile / bands, first = tile % bands * rows;

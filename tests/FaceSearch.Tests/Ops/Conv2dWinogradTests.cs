@@ -4,16 +4,18 @@ using Xunit;
 namespace FaceSearch.Tests.Ops;
 
 /// <summary>
-/// The fast path of 3×3 convolutions. Its error is about twice the direct kernels', and stays below that of plain float
-/// sums: no slack.
+/// The fast path of 3×3 convolutions. Tests grant it a slack of two against plain float sums: where few channels are summed, the
+/// rounding of the transforms counts (Conv2d.Cpu.Winograd.cs), and they amplify it most in the corners of a tile of 5×5.
 /// </summary>
 public class Conv2dWinogradTests
 {
-    // images, channels, height, width, outputs: tiles of 4×4 that fit and that do not, several bands, several groups of images, channels too few.
+    const double Slack = 2;
+
+    // images, channels, height, width, outputs: tiles of all forms, that fit and that do not, several bands, groups of images and slabs of inputs, channels too few.
     static readonly int[][] cases =
     [
         [2, 16, 1, 1, 16], [3, 17, 3, 3, 32], [1, 32, 4, 4, 48], [2, 48, 5, 5, 17], [3, 16, 7, 7, 33], [2, 32, 12, 12, 16], [1, 17, 14, 14, 32], [1, 48, 17, 17, 16],
-        [1, 16, 1, 12, 16], [2, 4, 17, 12, 3], [1, 3, 9, 8, 4], [1, 16, 5, 61, 16], [1, 16, 59, 60, 16], [70, 16, 5, 6, 17], [9, 5, 2, 3, 20], [1, 80, 8, 10, 112],
+        [1, 16, 1, 12, 16], [2, 4, 17, 12, 3], [1, 3, 9, 8, 4], [1, 16, 5, 61, 16], [1, 16, 59, 60, 16], [70, 16, 5, 6, 17], [9, 5, 2, 3, 20], [1, 80, 8, 10, 112], [1, 273, 9, 10, 17],
     ];
 
     static Tensor Convolve(Tensor[] x) => x[0].Conv2d(x[1], padding: 1);
@@ -24,19 +26,27 @@ public class Conv2dWinogradTests
     public void MatchesReference(string instructionSet, int threads)
     {
         using var device = TestDevice.Open(instructionSet, threads);
-        foreach (int[] c in cases) SameAsReference(device, c);
+        foreach (int[] c in cases) SameAsReference(device, c, Slack);
+    }
+
+    [Theory, EveryDevice(Gpu = false)]
+    public void EveryHeightAndWidthMatchesReference(string instructionSet, int threads)
+    {
+        using var device = TestDevice.Open(instructionSet, threads);
+        for (int height = 1; height <= 20; height++)
+            for (int width = 1; width <= 20; width++) SameAsReference(device, [1, 5, height, width, 4], Slack);
     }
 
     [Theory, EveryDevice(Gpu = false)]
     public void ExactMatchesReferenceToo(string instructionSet, int threads)
     {
         using var device = TestDevice.Open(instructionSet, threads, exact: true);
-        foreach (int[] c in cases[..8]) SameAsReference(device, c);
+        foreach (int[] c in cases[..8]) SameAsReference(device, c, slack: 1);
     }
 
     // The longest of the three sums.
-    static void SameAsReference(Device device, int[] c) =>
-        Expect.SameAsReference(device, Convolve, Shapes(c), Math.Max(9 * Math.Max(c[1], c[4]), c[0] * c[2] * c[3]));
+    static void SameAsReference(Device device, int[] c, double slack) =>
+        Expect.SameAsReference(device, Convolve, Shapes(c), Math.Max(9 * Math.Max(c[1], c[4]), c[0] * c[2] * c[3]), slack);
 
     [Theory, EveryDevice(Gpu = false)]
     public void ExactIsNearerToReference(string instructionSet, int threads)
