@@ -22,6 +22,9 @@ public static class Verification
 {
     const int Folds = 10, Thresholds = 400, FineThresholds = 4000;
 
+    /// <summary>Images of which <see cref="AucOfAll"/> holds all pairs: at most 12.5 million, 350 MB.</summary>
+    public const int MostOfAll = 5000;
+
     /// <summary>
     /// Embeddings [n, d], not yet normalised (add those of the mirrored images before, if wanted). Folds are those of
     /// the list where it has two or more; otherwise 10 contiguous ones over an order in which both kinds of pairs
@@ -85,9 +88,11 @@ public static class Verification
     /// every person with two images or more and, among the others' pairs, for every two people. What <see cref="Auc"/> of a drawn list
     /// tends to as the list grows.
     /// </summary>
+    /// <exception cref="InputException">More than <see cref="MostOfAll"/> rows.</exception>
     public static double AucOfAll(ReadOnlySpan<float> embeddings, int d, ReadOnlySpan<int> labels)
     {
         int n = labels.Length, next = 0;
+        CheckOfAll(n);
         var images = new Dictionary<int, double>();
         foreach (int label in labels) images[label] = images.GetValueOrDefault(label) + 1;
         var pairs = new Pair[n * (n - 1) / 2];
@@ -112,6 +117,13 @@ public static class Verification
             (genuine, impostors) = (genuine + same, impostors + here);
         }
         return 1 - lost / (genuine * impostors);
+    }
+
+    /// <exception cref="InputException">Too many images for <see cref="AucOfAll"/>.</exception>
+    public static void CheckOfAll(int images)
+    {
+        if (images > MostOfAll)
+            throw new InputException($"Study.Score: auc_all compares all pairs of at most {MostOfAll} photographs, and there are {images} to choose by; use auc, or hold out fewer people (Data.HoldOut, Data.Pairs)");
     }
 
     /// <summary>Squared distances of the L2-normalised rows of [n, d]; infinite where a row is no direction (zero or NaN).</summary>

@@ -95,6 +95,8 @@ public sealed class JointSearch
     {
         var data = FaceData.Load(shared, new Told<LoadProgress>(p => p.Done == p.Total, p => log($"{p.What} {p.Done}/{p.Total}")), stop, refit);
         log($"{(refit ? "faces once nothing is left to choose" : "faces")}: {data.Summary}");
+        // Before minutes are spent on the teacher.
+        if (settings.Study.Score == "auc_all") Verification.CheckOfAll(data.Choose.Faces.Count);
         return (data, new(data, Teach(data, out int dimensions), dimensions, settings.Study));
     }
 

@@ -1,6 +1,7 @@
 using FaceSearch.Recognition;
 using FaceSearch.Recognition.Data;
 using FaceSearch.Tensors;
+using FaceSearch.Tests.Data;
 using Xunit;
 
 namespace FaceSearch.Tests;
@@ -71,6 +72,10 @@ public class VerificationTests
         Assert.InRange(auc, 0.5, 0.95);
         Assert.Equal(wins / all, auc, 9);
     }
+
+    [Fact]
+    public void AucOfAllRefusesMorePairsThanItCanHold() =>
+        Fails.With(() => Verification.AucOfAll(new float[Verification.MostOfAll + 1], 1, new int[Verification.MostOfAll + 1]), "Study.Score", "5001", "auc");
 
     [Fact]
     public void TiesTakeTheFirstBestThreshold()

@@ -50,6 +50,22 @@ public class GpuStartTests
         Assert.InRange(device.TensorCoreDifference(), 0, 1e-6);
     }
 
+    /// Of bf16 a product of tensor cores, of floats multiply-adds.
+    [Fact]
+    public void TheRoofIsOfWhatTheDeviceComputesIn()
+    {
+        using var mixed = TestDevice.OpenBf16();
+        using var floats = (Gpu)TestDevice.Open(TestDevice.Simulated, 0);
+        foreach (var device in new[] { mixed, floats })
+        {
+            device.KernelClock.Start();
+            Assert.InRange(device.Peak(), 1e-6, 1e9);
+            device.KernelClock.Stop();
+            Assert.Equal(device == mixed, device.KernelClock.Kernels.Any(k => k.StartsWith("matmul", StringComparison.Ordinal)));
+            Assert.Equal(device == floats, device.KernelClock.Kernels.Contains(nameof(MultiplyAddChains)));
+        }
+    }
+
     static Tensor Pack(Gpu device, Tensor x)
     {
         var packed = device.New(Shape.Of(x.Shape.Rows, x.Shape.Cols / 2));
