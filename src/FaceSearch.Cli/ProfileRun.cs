@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
+using System.Diagnostics;
 using System.Text;
 using FaceSearch.Recognition;
 using FaceSearch.Search;
@@ -34,6 +35,10 @@ sealed class ProfileRun : IDisposable
     public Device Device { get; }
     public int TotalSteps => steps + warmUp;
 
+    // A training is planned for twice as many steps.
+    const int MostWarmUps = 5;
+    static readonly TimeSpan WarmTime = TimeSpan.FromSeconds(0.5);
+
     public static Command WithOptions(Command command)
     {
         foreach (var option in (System.CommandLine.Option[])[SettingsOptions.Device, SettingsOptions.Threads, Instructions, Least, Peak, Bandwidth, Top, Compare, Name, SettingsOptions.Runs]) command.Options.Add(option);
@@ -46,10 +51,18 @@ sealed class ProfileRun : IDisposable
         var earlier = ProfileComparison.Read(result.GetValue(SettingsOptions.Runs)!, result.GetValue(Compare)!);
         using var subject = start(run);
         // Profiled too, so that the profiler's own code is compiled before it counts. Wrong sizes show here, before there is a folder.
-        for (var (i, unused) = (0, new Profiler(run.Device)); i < run.warmUp; i++) subject.Step(unused);
+        run.Warm(subject);
         using var folder = run.Folder(kind);
         run.Measure(subject, folder, earlier);
         return 0;
+    }
+
+    // The runtime compiles what is called often once more, a tenth of a second later: short steps need more of them until then.
+    void Warm(IProfiled subject)
+    {
+        var unused = new Profiler(Device);
+        long start = Stopwatch.GetTimestamp();
+        for (int i = 0; i < warmUp || (warmUp > 0 && i < MostWarmUps * TotalSteps && Stopwatch.GetElapsedTime(start) < WarmTime); i++) subject.Step(unused);
     }
 
     void Measure(IProfiled subject, RunFolder folder, ProfileComparison? earlier)

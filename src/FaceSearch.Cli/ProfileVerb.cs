@@ -10,7 +10,7 @@ static class ProfileVerb
 {
     static readonly Option<int> Steps = Whole("--steps", "steps that are measured", 10);
     static readonly Option<int> OpSteps = Whole("--steps", "steps that are measured", 30);
-    static readonly Option<int> WarmUp = Whole("--warm-up", "steps before them, not measured", 3);
+    static readonly Option<int> WarmUp = Whole("--warm-up", "steps before them, not measured; more where they take less than half a second, unless it is 0", 3);
     static readonly Option<int> Identities = Whole("--identities", "identities of the head", 1000);
     static readonly Option<int> HeadIdentities = Whole("--identities", "identities of the head", 100_000);
     static readonly Option<int> Batch = Whole("--batch", "embeddings in a step", 128);

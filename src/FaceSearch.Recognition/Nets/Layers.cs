@@ -24,6 +24,9 @@ public sealed class Conv(Weights weights, string name, int inputs, int outputs, 
         Math.Sqrt(2.0 * groups / (kernel * kernel * (double)outputs)));
 
     public override Tensor Forward(Tensor x, Pass pass) => x.Conv2d(weight, stride, padding ?? kernel / 2, groups);
+
+    /// <summary>With the norm that follows, and a map that is then added, for inference.</summary>
+    public Tensor Forward(Tensor x, BatchNorm norm, Tensor? residual) => norm.After(x, weight, stride, padding ?? kernel / 2, groups, residual);
 }
 
 public sealed class BatchNorm(Weights weights, string name, int channels, bool frozenScale = false) : Module
@@ -47,6 +50,9 @@ public sealed class BatchNorm(Weights weights, string name, int channels, bool f
     }
 
     public override Tensor Forward(Tensor x, Pass pass) => x.BatchNorm(gamma, beta, mean, variance, pass.Training, slope);
+
+    internal Tensor After(Tensor x, Tensor weight, int stride, int padding, int groups, Tensor? residual) =>
+        x.Conv2dFused(weight, stride, padding, groups, gamma, beta, mean, variance, slope, residual);
 }
 
 public sealed class PRelu(Weights weights, string name, int channels) : Module
@@ -86,17 +92,27 @@ public sealed class SqueezeExcite(Weights weights, string name, int channels) : 
 
 public sealed class Sequential(params Module[] parts) : Module
 {
-    public override Tensor Forward(Tensor x, Pass pass)
+    public override Tensor Forward(Tensor x, Pass pass) => Forward(x, pass, null);
+
+    /// <summary>Whether it can add a map to its result in the same pass over memory: at inference, after a convolution with its norm.</summary>
+    public bool Adds(Tensor x, Pass pass) => Fuses(x, pass) && parts is [.., Conv, BatchNorm];
+
+    /// <summary>The result plus the residual, if it <see cref="Adds"/>.</summary>
+    public Tensor Forward(Tensor x, Pass pass, Tensor? residual)
     {
         var y = x;
-        foreach (var part in parts)
+        for (int i = 0; i < parts.Length; i++)
         {
-            var next = part.Forward(y, pass);
+            Tensor next;
+            if (Fuses(x, pass) && parts[i] is Conv conv && i + 1 < parts.Length && parts[i + 1] is BatchNorm norm) next = conv.Forward(y, norm, ++i == parts.Length - 1 ? residual : null);
+            else next = parts[i].Forward(y, pass);
             if (y != x && next != y) Free.Between(y, next);
             y = next;
         }
         return y;
     }
+
+    static bool Fuses(Tensor x, Pass pass) => !pass.Training && x.Tape is { Records: false };
 }
 
 static class Free
@@ -117,6 +133,13 @@ public sealed class Residual(Module body, Module? shortcut = null) : Module
 
     public override Tensor Forward(Tensor x, Pass pass)
     {
+        if (body is Sequential parts && parts.Adds(x, pass))
+        {
+            var added = shortcut?.Forward(x, pass) ?? x;
+            var sum = parts.Forward(x, pass, added);
+            if (added != x) Free.Between(added, sum);
+            return sum;
+        }
         Tensor change = body.Forward(x, pass), kept = shortcut?.Forward(x, pass) ?? x, y = change.Add(kept);
         Free.Between(change, y);
         if (kept != x) Free.Between(kept, y);

@@ -61,23 +61,28 @@ static unsafe class Lanes
 
     /// The first n lanes from memory, zeros after; touches nothing past them.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static V LoadPart<V>(float* p, int n) where V : struct, ILanes<V>
-    {
-        if (n >= 16) return V.Load(p);
-        float* buffer = stackalloc float[16];
-        for (int i = 0; i < 16; i++) buffer[i] = i < n ? p[i] : 0;
-        return V.Load(buffer);
-    }
+    public static V LoadPart<V>(float* p, int n) where V : struct, ILanes<V> => n >= 16 ? V.Load(p) : LoadTail<V>(p, n);
 
     /// Stores the first n lanes only.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void StorePart<V>(V v, float* p, int n) where V : struct, ILanes<V>
     {
-        if (n >= 16)
-        {
-            V.Store(v, p);
-            return;
-        }
+        if (n >= 16) V.Store(v, p);
+        else StoreTail(v, p, n);
+    }
+
+    // Apart, because the JIT inlines no method that needs room on the stack.
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    static V LoadTail<V>(float* p, int n) where V : struct, ILanes<V>
+    {
+        float* buffer = stackalloc float[16];
+        for (int i = 0; i < 16; i++) buffer[i] = i < n ? p[i] : 0;
+        return V.Load(buffer);
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    static void StoreTail<V>(V v, float* p, int n) where V : struct, ILanes<V>
+    {
         float* buffer = stackalloc float[16];
         V.Store(v, buffer);
         for (int i = 0; i < n; i++) p[i] = buffer[i];

@@ -26,17 +26,9 @@ public static partial class Ops
     public static Tensor BatchNorm(this Tensor x, Tensor gamma, Tensor beta, Tensor runningMean, Tensor runningVariance, bool training, Tensor? slope = null, float momentum = 0.1f, float epsilon = 1e-5f)
     {
         Check.MapOrMatrix(x);
-        var perChannel = Shape.Of(x.Shape.Channels);
-        foreach (var p in (ReadOnlySpan<Tensor>)[gamma, beta, runningMean, runningVariance, slope ?? gamma])
-        {
-            Check.Shape(p, perChannel, name: "gamma, beta, runningMean, runningVariance, slope");
-            Check.SameDevice(x, p, name: "gamma, beta, runningMean, runningVariance, slope");
-        }
         Check.That(!training || x.Shape.Count > x.Shape.Channels, $"training needs more than one value per channel but the shape is {x.Shape}");
-        Tensor mean = x.Like(perChannel), inverse = x.Like(perChannel);
         var device = x.Device;
-        device.BatchStatistics(x.Settled(), x.Moments, runningMean, runningVariance, new(training, momentum, epsilon), mean, inverse);
-        var normalised = new Normalised(x, mean, inverse, gamma, beta, slope);
+        var normalised = Norm(x.Settled(), gamma, beta, runningMean, runningVariance, slope, new(training, momentum, epsilon));
         var y = x.Tape is null ? new Tensor(device, x.Shape, null, normalised) : x.Tape.Defer(normalised);
         if (x.Tape is null || !x.Shape.IsMap) y.Settled();
         int flops = slope is null ? 0 : 2;
@@ -55,6 +47,19 @@ public static partial class Ops
             beta.AccumulateIfNeeded(dbeta);
             if (dslope is not null) slope!.AccumulateIfNeeded(dslope);
         });
+    }
+
+    static Normalised Norm(Tensor x, Tensor gamma, Tensor beta, Tensor runningMean, Tensor runningVariance, Tensor? slope, BatchNormMode mode)
+    {
+        var perChannel = Shape.Of(x.Shape.Channels);
+        foreach (var p in (ReadOnlySpan<Tensor>)[gamma, beta, runningMean, runningVariance, slope ?? gamma])
+        {
+            Check.Shape(p, perChannel, nameof(BatchNorm), "gamma, beta, runningMean, runningVariance, slope");
+            Check.SameDevice(x, p, nameof(BatchNorm), "gamma, beta, runningMean, runningVariance, slope");
+        }
+        Tensor mean = x.Like(perChannel), inverse = x.Like(perChannel);
+        x.Device.BatchStatistics(x, x.Moments, runningMean, runningVariance, mode, mean, inverse);
+        return new(x, mean, inverse, gamma, beta, slope);
     }
 }
 

@@ -36,8 +36,8 @@ public sealed unsafe partial class Cpu<V>
     /// Planes [height, width, 16] of a map that a tile takes, one after the other in memory, where what is asked for ahead then lies.
     static int PlanesOf(Shape s, int most) => Math.Clamp(TileFloats / (s.Height * s.Width * 16), 1, most);
 
-    /// x may be deferred.
-    void Depthwise3x3<T>(Tensor x, Tensor weight, Tensor y, bool turned, Tensor? moments) where T : ISize
+    /// x may be deferred. Given a norm, y is what it makes of the sums.
+    void Depthwise3x3<T>(Tensor x, Tensor weight, Tensor y, bool turned, Tensor? moments, Normalised? norm = null) where T : ISize
     {
         using Tensor packed = Pack3x3(weight, turned), zeros = ZeroRow(x.Shape.Width);
         int height = x.Shape.Height, outputs = y.Shape.Height, blocks = CpuLayout.Blocks(x.Shape.Channels);
@@ -66,10 +66,11 @@ public sealed unsafe partial class Cpu<V>
                 if (deferred is not null) band = NormaliseBand(band, new(deferred, block), scratch, bandRows);
                 float* sum = partials is null ? null : sums.Place(number / blocks, block, first);
                 if (sum != null) band.Start(w, sum);
-                if (streams && sum != null) band.Slide<Yes, Yes>(w, to, sum);
-                else if (streams) band.Slide<No, Yes>(w, to, sum);
-                else if (sum != null) band.Slide<Yes, No>(w, to, sum);
-                else band.Slide<No, No>(w, to, sum);
+                if (norm is not null) band.Slide<No, No, NormaliseOnLoad<V>>(w, to, sum, new(norm, block));
+                else if (streams && sum != null) band.Slide<Yes, Yes, AsItIs<V>>(w, to, sum, default);
+                else if (streams) band.Slide<No, Yes, AsItIs<V>>(w, to, sum, default);
+                else if (sum != null) band.Slide<Yes, No, AsItIs<V>>(w, to, sum, default);
+                else band.Slide<No, No, AsItIs<V>>(w, to, sum, default);
             }
         }
     }
@@ -108,7 +109,7 @@ public sealed unsafe partial class Cpu<V>
 
         float* Row(int row) => row < 0 || row >= height ? zeros : plane + (long)row * width * 16;
 
-        public void Slide<M, S>(float* w, float* y, float* moments) where M : IChoice where S : IChoice
+        public void Slide<M, S, L>(float* w, float* y, float* moments, L last) where M : IChoice where S : IChoice where L : struct, IOnLoad<V>
         {
             // The rows below this one have a row of the map below them.
             int whole = (height - 2 + T.Value) / T.Value;
@@ -116,7 +117,7 @@ public sealed unsafe partial class Cpu<V>
             {
                 rows = row == 0 ? 1 : Math.Max(1, Math.Min(end, whole) - row);
                 int here = row * T.Value;
-                SlideRows<T, M, S>(Row(here - 1), Row(here), Row(here + 1), w, y, rows, width, ahead, moments);
+                SlideRows<T, M, S, L>(Row(here - 1), Row(here), Row(here + 1), w, y, rows, width, ahead, moments, last);
             }
         }
 
@@ -125,7 +126,7 @@ public sealed unsafe partial class Cpu<V>
         {
             float* outputs = stackalloc float[3 * 16];
             int here = first * T.Value;
-            SlideRows<Size1, No, No>(Row(here - 1), Row(here), Row(here + 1), w, outputs, 1, Math.Min(3, width), 0, null);
+            SlideRows<Size1, No, No, AsItIs<V>>(Row(here - 1), Row(here), Row(here + 1), w, outputs, 1, Math.Min(3, width), 0, null, default);
             V.Store(V.Load(outputs + Math.Min(1, width - 1) * 16), moments);
             V.Store(V.Zero, moments + 16);
             V.Store(V.Zero, moments + 32);

@@ -20,11 +20,11 @@ public sealed unsafe partial class Cpu<V>
 {
     /// <summary>
     /// y[i, j] = Σ_{a, b} x[T·i + a − 1, T·j + b − 1] · w[a, b], T the step, for rows of outputs one after the other.
-    /// x: rows of `width`; y: [rows, ⌈width / T⌉]. Where M, the sums of y − k and (y − k)² are added to moments [k, Σ, Σ²].
+    /// x: rows of `width`; y: [rows, ⌈width / T⌉], changed by L as it is stored. Where M, the sums of y − k and (y − k)² are added to moments [k, Σ, Σ²].
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
-    static void SlideRows<T, M, S>(float* above, float* here, float* below, float* w, float* y, int rows, int width, long ahead, float* moments)
-        where T : ISize where M : IChoice where S : IChoice
+    static void SlideRows<T, M, S, L>(float* above, float* here, float* below, float* w, float* y, int rows, int width, long ahead, float* moments, L last)
+        where T : ISize where M : IChoice where S : IChoice where L : struct, IOnLoad<V>
     {
         V w0 = V.Load(w), w1 = V.Load(w + 16), w2 = V.Load(w + 32), w3 = V.Load(w + 48), w4 = V.Load(w + 64), w5 = V.Load(w + 80), w6 = V.Load(w + 96), w7 = V.Load(w + 112), w8 = V.Load(w + 128);
         V k = M.Is ? V.Load(moments) : V.Zero, sum = M.Is ? V.Load(moments + 16) : V.Zero, squares = M.Is ? V.Load(moments + 32) : V.Zero;
@@ -52,6 +52,7 @@ public sealed unsafe partial class Cpu<V>
                     sum += offset;
                     squares = V.Fma(offset, offset, squares);
                 }
+                v = last.Apply(v);
                 if (S.Is) V.Stream(v, y);
                 else V.Store(v, y);
                 if (right + T.Value > width) break;

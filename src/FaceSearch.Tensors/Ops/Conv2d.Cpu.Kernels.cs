@@ -33,6 +33,9 @@ unsafe struct Reduction
     public long Ahead, AheadBlock;
     // Whether the sum is added to what is there.
     public bool Adds;
+    // Unless null, what sums begin with: a vector of each block, and memory at this distance from where they are stored (or, if 0, nothing).
+    public float* Shift;
+    public long Residual;
 }
 
 /// The pixels a weight gradient sums over: how many, and how far apart in x and in dy. Unless 0, Ahead is how far from a
@@ -55,6 +58,26 @@ public sealed unsafe partial class Cpu<V>
     {
         V a0 = V.Zero, b0 = V.Zero, a1 = V.Zero, b1 = V.Zero, a2 = V.Zero, b2 = V.Zero, a3 = V.Zero, b3 = V.Zero, a4 = V.Zero, b4 = V.Zero, a5 = V.Zero, b5 = V.Zero, a6 = V.Zero, b6 = V.Zero;
         V a7 = V.Zero, b7 = V.Zero, a8 = V.Zero, b8 = V.Zero, a9 = V.Zero, b9 = V.Zero, a10 = V.Zero, b10 = V.Zero, a11 = V.Zero, b11 = V.Zero, a12 = V.Zero, b12 = V.Zero, a13 = V.Zero, b13 = V.Zero;
+        if (sum->Shift != null)
+        {
+            V s = V.Load(sum->Shift), t = O.Value > 1 ? V.Load(sum->Shift + 16) : V.Zero;
+            bool more = sum->Residual != 0;
+            float* r0 = y0 + sum->Residual, r1 = y1 + sum->Residual;
+            { a0 = First(s, r0 + 0 * step, more); if (O.Value > 1) b0 = First(t, r1 + 0 * step, more); }
+            if (P.Value > 1) { a1 = First(s, r0 + 1 * step, more); if (O.Value > 1) b1 = First(t, r1 + 1 * step, more); }
+            if (P.Value > 2) { a2 = First(s, r0 + 2 * step, more); if (O.Value > 1) b2 = First(t, r1 + 2 * step, more); }
+            if (P.Value > 3) { a3 = First(s, r0 + 3 * step, more); if (O.Value > 1) b3 = First(t, r1 + 3 * step, more); }
+            if (P.Value > 4) { a4 = First(s, r0 + 4 * step, more); if (O.Value > 1) b4 = First(t, r1 + 4 * step, more); }
+            if (P.Value > 5) { a5 = First(s, r0 + 5 * step, more); if (O.Value > 1) b5 = First(t, r1 + 5 * step, more); }
+            if (P.Value > 6) { a6 = First(s, r0 + 6 * step, more); if (O.Value > 1) b6 = First(t, r1 + 6 * step, more); }
+            if (P.Value > 7) { a7 = First(s, r0 + 7 * step, more); if (O.Value > 1) b7 = First(t, r1 + 7 * step, more); }
+            if (P.Value > 8) { a8 = First(s, r0 + 8 * step, more); if (O.Value > 1) b8 = First(t, r1 + 8 * step, more); }
+            if (P.Value > 9) { a9 = First(s, r0 + 9 * step, more); if (O.Value > 1) b9 = First(t, r1 + 9 * step, more); }
+            if (P.Value > 10) { a10 = First(s, r0 + 10 * step, more); if (O.Value > 1) b10 = First(t, r1 + 10 * step, more); }
+            if (P.Value > 11) { a11 = First(s, r0 + 11 * step, more); if (O.Value > 1) b11 = First(t, r1 + 11 * step, more); }
+            if (P.Value > 12) { a12 = First(s, r0 + 12 * step, more); if (O.Value > 1) b12 = First(t, r1 + 12 * step, more); }
+            if (P.Value > 13) { a13 = First(s, r0 + 13 * step, more); if (O.Value > 1) b13 = First(t, r1 + 13 * step, more); }
+        }
         for (int block = 0; block < sum->Blocks; block++, x += sum->BlockFloats)
         {
             if (sum->Ahead != 0) Lanes.Prefetch(x + sum->Ahead + block * sum->AheadBlock, P.Value);
@@ -100,6 +123,9 @@ public sealed unsafe partial class Cpu<V>
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    static V First(V shift, float* residual, bool adds) => adds ? shift + V.Load(residual) : shift;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     static void Put<O>(V left, V right, float* y0, float* y1, bool add) where O : ISize
     {
         V.Store(add ? left + V.Load(y0) : left, y0);
@@ -115,6 +141,13 @@ public sealed unsafe partial class Cpu<V>
             int pixels = (columns - done) / (tiles - tile);
             float* from = x + done * 16;
             long to = (long)done * step;
+            if (sum->Residual != 0)
+            {
+                // The next tile's.
+                long residual = to + pixels * step + sum->Residual;
+                Lanes.Prefetch(y0 + residual, pixels);
+                if (O.Value > 1) Lanes.Prefetch(y1 + residual, pixels);
+            }
             switch (pixels)
             {
                 case 1: DenseTile<Size1, O>(sum, from, w, y0 + to, y1 + to, step); break;

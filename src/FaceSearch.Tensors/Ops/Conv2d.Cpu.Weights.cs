@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace FaceSearch.Tensors;
 
 public sealed unsafe partial class Cpu<V>
@@ -30,29 +32,78 @@ public sealed unsafe partial class Cpu<V>
         public long SliceFloats(int taps) => (long)Pair * 16 * Ins * taps;
         public long GroupFloats(int taps) => (long)OutBlocks * 16 * Ins * taps;
         public long PackedFloats(int taps) => Groups * GroupFloats(taps);
+        /// Whether a group's plain weights are a matrix [Outs][Ins], or [Ins][Outs] where transposed.
+        public bool AreMatrices => Area == 1 && Ins == UnmergedIns;
     }
 
     void Pack(Tensor weight, Tensor packed, Correlation plan, WeightChannels channels)
     {
         float* to = Of(packed);
-        foreach (var phase in plan.Phases)
+        foreach (var phase in plan.Phases.Where(p => p.Taps.Length > 0))
         {
             nint start = (nint)to;
-            workers.Run(channels.Groups * channels.Slices, (tile, _) => ForSlice(weight, (float*)start, channels, phase.Taps, tile, (plain, stride, slice, begin, end, width) =>
+            workers.Run(channels.Groups * channels.Slices, (tile, _) =>
             {
-                for (int i = 0; i < begin; i++) slice[i] = 0;
-                for (int i = begin; i < end; i++, plain += stride) slice[i] = *plain;
-                for (int i = end; i < width; i++) slice[i] = 0;
-            }));
+                if (channels.AreMatrices) PackMatrix(MatrixSlice.Of(weight, (float*)start, channels, tile), channels.Transposed);
+                else
+                    ForSlice(weight, (float*)start, channels, phase.Taps, tile, (plain, stride, slice, begin, end, width) =>
+                    {
+                        for (int i = 0; i < begin; i++) slice[i] = 0;
+                        for (int i = begin; i < end; i++, plain += stride) slice[i] = *plain;
+                        for (int i = end; i < width; i++) slice[i] = 0;
+                    });
+            });
             to += channels.PackedFloats(phase.Taps.Length);
         }
     }
 
     void Unpack(float* packed, Tensor weight, WeightChannels channels, int[] taps) =>
-        workers.Run(channels.Groups * channels.Slices, (tile, _) => ForSlice(weight, packed, channels, taps, tile, (plain, stride, slice, begin, end, _) =>
+        workers.Run(channels.Groups * channels.Slices, (tile, _) =>
         {
-            for (int i = begin; i < end; i++, plain += stride) *plain = slice[i];
-        }));
+            if (channels.AreMatrices) UnpackMatrix(MatrixSlice.Of(weight, packed, channels, tile));
+            else
+                ForSlice(weight, packed, channels, taps, tile, (plain, stride, slice, begin, end, _) =>
+                {
+                    for (int i = begin; i < end; i++, plain += stride) *plain = slice[i];
+                });
+        });
+
+    /// A slice of a matrix of weights: packed [Ins][Width], of which Outs columns exist; plain rows `Row` floats apart.
+    readonly record struct MatrixSlice(nint Plain, int Row, nint Packed, int Ins, int Outs, int Width)
+    {
+        public static MatrixSlice Of(Tensor weight, float* packed, WeightChannels channels, int tile)
+        {
+            int group = tile / channels.Slices, block = tile % channels.Slices * Pair, width = Math.Min(Pair, channels.OutBlocks - block) * 16;
+            long first = channels.Transposed ? (long)group * channels.Ins * channels.Inner + block * 16 : ((long)group * channels.Outs + block * 16) * channels.Inner;
+            return new((nint)(Cpu<V>.Of(weight) + first), channels.Inner, (nint)(packed + group * channels.GroupFloats(1) + block / Pair * channels.SliceFloats(1)),
+                channels.Ins, Math.Min(width, channels.Outs - block * 16), width);
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    static void PackMatrix(MatrixSlice slice, bool transposed)
+    {
+        float* plain = (float*)slice.Plain, packed = (float*)slice.Packed;
+        if (transposed)
+        {
+            for (int c = 0; c < slice.Ins; c++, plain += slice.Row)
+                for (int o = 0; o < slice.Width; o += 16, packed += 16) V.Store(Lanes.LoadPart<V>(plain + o, slice.Outs - o), packed);
+            return;
+        }
+        for (int o = 0; o < slice.Width; o += 4) PackFour(plain + (long)o * slice.Row, slice.Row, slice.Outs - o, slice.Ins, packed + o, slice.Width);
+    }
+
+    /// Of weights that are not transposed.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    static void UnpackMatrix(MatrixSlice slice)
+    {
+        float* plain = (float*)slice.Plain, packed = (float*)slice.Packed;
+        int ins = slice.Ins & ~3, outs = slice.Outs & ~3;
+        for (int o = 0; o < outs; o += 4)
+            for (int c = 0; c < ins; c += 4) Transpose(packed + c * slice.Width + o, slice.Width, plain + (long)o * slice.Row + c, slice.Row, add: false);
+        for (int o = 0; o < slice.Outs; o++)
+            for (int c = o < outs ? ins : 0; c < slice.Ins; c++) plain[(long)o * slice.Row + c] = packed[c * slice.Width + o];
+    }
 
     /// One input channel and tap of a slice: outputs begin to end of its `width` have weights, `stride` apart in the plain tensor.
     delegate void SliceRow(float* plain, int stride, float* slice, int begin, int end, int width);

@@ -27,10 +27,11 @@ public sealed unsafe partial class Cpu<V>
     /// Tiles of one image and a band of rows: the band of all input channels goes into scratch with its border (where
     /// there is none and nothing is to be done on load, the map itself is read), then every block of outputs runs over it while it is in the cache.
     /// </summary>
-    void Correlate(Tensor from, Tensor weight, Tensor to, Correlation plan, WeightChannels channels, Tensor? moments)
+    void Correlate(Tensor from, Tensor weight, Tensor to, Correlation plan, WeightChannels channels, Tensor? moments, Folded? folded = null)
     {
         using var packed = New(Shape.Of(checked((int)Math.Max(16, channels.PackedFloats(plan.Phases.Sum(p => p.Taps.Length))))));
         Pack(weight, packed, plan, channels);
+        folded?.Scale(packed, channels);
         var s = to.Shape;
         int phaseRows = (s.Height + plan.Spread - 1) / plan.Spread;
         int rows = Math.Min(phaseRows, plan.Frame.RowsWithin(TileFloats, CpuLayout.Blocks(from.Shape.Channels)));
@@ -48,7 +49,7 @@ public sealed unsafe partial class Cpu<V>
             float* weights = Of(packed);
             foreach (var phase in plan.Phases)
             {
-                for (int group = 0; group < channels.Groups; group++) CorrelateBand(band, ahead, weights, to, image, plan.Spread, phase, channels, group);
+                for (int group = 0; group < channels.Groups; group++) CorrelateBand(band, ahead, weights, to, image, plan.Spread, phase, channels, group, folded);
                 weights += channels.PackedFloats(phase.Taps.Length);
             }
             for (int block = 0; partials is not null && block < CpuLayout.Blocks(s.Channels); block++) sums.Add(image, block, first);
@@ -112,7 +113,7 @@ public sealed unsafe partial class Cpu<V>
         return new((nint)scratch, (long)frame.RowFloats * frame.Step, floats, blocks * floats, first, rows, whole && frame.Columns == 1, next, frame.Step * s.Width * 16, plane);
     }
 
-    static void CorrelateBand(InputBand band, Distance ahead, float* weights, Tensor to, int image, int spread, Phase phase, WeightChannels channels, int group)
+    static void CorrelateBand(InputBand band, Distance ahead, float* weights, Tensor to, int image, int spread, Phase phase, WeightChannels channels, int group, Folded? folded)
     {
         var s = to.Shape;
         int rows = Math.Min(band.Rows, (s.Height - phase.Row + spread - 1) / spread - band.First), columns = (s.Width - phase.Column + spread - 1) / spread;
@@ -124,7 +125,8 @@ public sealed unsafe partial class Cpu<V>
         fixed (int* offsets = phase.Offsets)
         {
             var sum = new Reduction { Blocks = channels.InBlocks, LastChannels = channels.Ins - (channels.InBlocks - 1) * 16, Taps = phase.Taps.Length, Offsets = offsets, BlockFloats = band.BlockFloats, Ahead = ahead.Floats, AheadBlock = ahead.BlockFloats };
-            for (int block = 0; block < channels.OutBlocks; block += Pair, y += Pair * plane, weights += channels.SliceFloats(phase.Taps.Length), sum.Ahead = 0)
+            folded?.Begin(ref sum, group * channels.OutBlocks, to);
+            for (int block = 0; block < channels.OutBlocks; block += Pair, y += Pair * plane, weights += channels.SliceFloats(phase.Taps.Length), sum.Ahead = 0, sum.Shift = sum.Shift == null ? null : sum.Shift + Pair * 16)
                 for (int row = 0; row < rows; row++)
                 {
                     if (block == 0 && !band.Contiguous) AskForNext(band, group * channels.InBlocks, channels.InBlocks, row);

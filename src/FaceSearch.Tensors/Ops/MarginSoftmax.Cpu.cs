@@ -30,8 +30,9 @@ public sealed unsafe partial class Cpu<V>
             {
                 var tile = new MarginTile(tiling, t, taking, scratch, forLogits: true);
                 bool finite = tile.InverseLengths(inverses);
-                tile.ComputeLogits(Of(rowStrips), inverses, margin.FalseScale, rows.KeptOf(tiling, t));
-                tile.Exclude(labels, Of(rows.Cosines));
+                var kept = rows.KeptOf(tiling, t);
+                tile.ComputeLogits(Of(rowStrips), inverses, margin.FalseScale, kept);
+                tile.Exclude(labels, Of(rows.Cosines), kept);
                 tile.AddToLogSums(most, sum);
                 // The vectors' Max drops a NaN: a broken centre must still show in the loss.
                 if (!finite) new Span<float>(sum, tiling.PaddedBatch).Fill(float.NaN);
@@ -79,10 +80,12 @@ public sealed unsafe partial class Cpu<V>
                 var kept = rows.KeptOf(tiling, t);
                 var tile = new MarginTile(tiling, t, taking, scratch, forLogits: kept is null);
                 tile.PackCentres(inverses);
-                if (kept is not null) tile.Restore(kept, margin.FalseScale);
-                else tile.ComputeLogits(Of(rowStrips!), inverses, margin.FalseScale, null);
-                tile.Exclude(labels, null);
-                tile.ToGradients(labels, logSums, weights, trueGradients, Of(rows.Cosines), inverses, margin.FalseScale, along);
+                if (kept is null)
+                {
+                    tile.ComputeLogits(Of(rowStrips!), inverses, margin.FalseScale, null);
+                    tile.Exclude(labels, null, null);
+                }
+                tile.ToGradients(kept, labels, logSums, weights, trueGradients, Of(rows.Cosines), inverses, margin.FalseScale, along);
                 if (partial is not null) tile.ToRows(partial, add: t > tiling.FirstTile(group), target);
                 if (target.IsNeeded) tile.FinishCentres(Of(columnStrips), along, inverses, target);
             }
@@ -109,17 +112,19 @@ public sealed unsafe partial class Cpu<V>
     void SumPartials(MarginTiling tiling, float* partials, Tensor dUnit) =>
         workers.Run(tiling.PaddedDimension / Panels.Width, (strip, _) => SumStrip(tiling, partials, strip * Panels.Width, Of(dUnit)));
 
+    /// The first group's strip, which stays in the cache, takes in the others' one by one.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     static void SumStrip(MarginTiling tiling, float* partials, int column, float* dUnit)
     {
+        long floats = (long)Panels.Width * tiling.PaddedBatch;
+        float* sum = partials + (long)column * tiling.PaddedBatch, other = sum;
+        for (int g = 1; g < tiling.Groups; g++)
+        {
+            other += (long)tiling.PaddedDimension * tiling.PaddedBatch;
+            for (long i = 0; i < floats; i += 16) V.Store(V.Load(sum + i) + V.Load(other + i), sum + i);
+        }
         int columns = Math.Min(Panels.Width, tiling.Dimension - column);
         for (int b = 0; b < tiling.Batch; b++)
-            for (int k = 0; k < columns; k += 16)
-            {
-                float* partial = partials + (long)column * tiling.PaddedBatch + b * Panels.Width + k;
-                V sum = V.Load(partial);
-                for (int g = 1; g < tiling.Groups; g++) sum += V.Load(partial += (long)tiling.PaddedDimension * tiling.PaddedBatch);
-                Lanes.StorePart(sum, dUnit + (long)b * tiling.Dimension + column + k, columns - k);
-            }
+            for (int k = 0; k < columns; k += 16) Lanes.StorePart(V.Load(sum + b * Panels.Width + k), dUnit + (long)b * tiling.Dimension + column + k, columns - k);
     }
 }

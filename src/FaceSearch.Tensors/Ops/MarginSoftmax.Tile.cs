@@ -10,6 +10,8 @@ public sealed unsafe partial class Cpu<V>
     {
         // A logit that adds nothing: its exponential vanishes, and so does its product with it.
         public const float Excluded = -1e6f;
+        // What is kept in the place of such a cosine; no other is as low.
+        const short ExcludedCosine = short.MinValue;
 
         readonly MarginTiling tiling;
         readonly int first, count;
@@ -106,32 +108,26 @@ public sealed unsafe partial class Cpu<V>
         float* Row(int c) => logits + (long)c * tiling.LogitStride;
         short* KeptRow(Tensor kept, int c) => (short*)Of(kept) + (long)(first + c) * tiling.PaddedBatch;
 
-        /// The logits again, from kept cosines.
-        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        public void Restore(Tensor kept, float scale)
+        /// The logits again of sixteen rows, from kept cosines.
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        static V Restored(short* cosines, V scale)
         {
-            var factor = V.Create(scale / short.MaxValue);
-            for (int c = 0; c < count; c++)
-            {
-                float* row = Row(c);
-                short* from = KeptRow(kept, c);
-                for (int b = 0; b < tiling.Batch; b += 16) V.Store(V.LoadShorts(from + b) * factor, row + b);
-            }
+            V kept = V.LoadShorts(cosines);
+            return V.IfPositive(kept - V.Create(ExcludedCosine), kept * scale, V.Create(Excluded));
         }
 
         /// Takes the rows' own classes out, and tells their logits where cosines is given.
-        public void Exclude(int[] labels, float* trueLogits)
+        public void Exclude(int[] labels, float* trueLogits, Tensor? kept)
         {
             for (int b = 0; b < labels.Length; b++)
             {
-                if ((uint)(labels[b] - first) >= (uint)count) continue;
-                float* logit = Logit(labels[b], b);
-                if (trueLogits is not null) trueLogits[b] = *logit;
-                *logit = Excluded;
+                int c = labels[b] - first;
+                if ((uint)c >= (uint)count) continue;
+                if (trueLogits is not null) trueLogits[b] = Row(c)[b];
+                Row(c)[b] = Excluded;
+                if (kept is not null) KeptRow(kept, c)[b] = ExcludedCosine;
             }
         }
-
-        float* Logit(int label, int row) => Row(label - first) + row;
 
         /// Online log-sum-exp: most is the largest logit so far, sum the sum of exp(logit − most).
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]

@@ -30,17 +30,19 @@ public sealed unsafe partial class Cpu<V>
             }
         }
 
-        /// logits → (∂L/∂cos)/‖w‖, and along[c] = Σ over rows of that times cos.
+        /// Logits, or the kept cosines → (∂L/∂cos)/‖w‖, and along[c] = Σ over rows of that times cos.
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        public void ToGradients(int[] labels, float* logSums, float* weights, float* trueGradients, float* trueCosines, float* inverses, float scale, float* along)
+        public void ToGradients(Tensor? kept, int[] labels, float* logSums, float* weights, float* trueGradients, float* trueCosines, float* inverses, float scale, float* along)
         {
+            V keptScale = V.Create(scale / short.MaxValue);
             for (int c = 0; c < count; c++)
             {
                 V sum = V.Zero, inverse = V.Create(inverses[c]);
                 float* row = Row(c);
+                short* cosines = kept is null ? null : KeptRow(kept, c);
                 for (int b = 0; b < tiling.Batch; b += 16)
                 {
-                    V z = V.Load(row + b), g = Lanes.Exp(z - V.Load(logSums + b)) * (V.Load(weights + b) * inverse);
+                    V z = kept is null ? V.Load(row + b) : Restored(cosines + b, keptScale), g = Lanes.Exp(z - V.Load(logSums + b)) * (V.Load(weights + b) * inverse);
                     sum = V.Fma(g, z, sum);
                     V.Store(g, row + b);
                 }
@@ -51,7 +53,7 @@ public sealed unsafe partial class Cpu<V>
                 int c = labels[b] - first;
                 if ((uint)c >= (uint)count) continue;
                 float g = trueGradients[b] * inverses[c];
-                *Logit(labels[b], b) = g;
+                Row(c)[b] = g;
                 along[c] += g * trueCosines[b];
             }
         }

@@ -9,8 +9,8 @@ readonly record struct MarginTiling(int Batch, int Dimension, int Classes)
 {
     /// A tile's centres and logits stay in a core's second-level cache.
     public const int TileClasses = 64;
-    /// Terms of a logit summed at a time: a strip of so many rows stays in the first-level cache.
-    public const int Depth = 256;
+    /// Terms of a logit summed at a time: a strip of so many rows comes from the second-level cache as fast as it is used.
+    public const int Depth = 512;
     /// The most memory for cosines kept from the forward pass; those of further classes are computed again in the backward pass.
     public const long MostKeptBytes = 128L << 20;
     // Groups share the work between threads and each costs B·d floats for its part of the embeddings' gradient.

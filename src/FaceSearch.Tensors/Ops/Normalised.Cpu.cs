@@ -2,7 +2,7 @@ using System.Runtime.CompilerServices;
 
 namespace FaceSearch.Tensors;
 
-/// <summary>What a kernel does to sixteen channels of a pixel as it loads them: a type parameter, so that nothing costs nothing.</summary>
+/// <summary>What a kernel does to sixteen channels of a pixel as it loads them, or before it stores them: a type parameter, so that nothing costs nothing.</summary>
 interface IOnLoad<V> where V : struct, ILanes<V>
 {
     V Apply(V x);

@@ -55,6 +55,28 @@ public class BackboneTests
                 }
     }
 
+    /// At inference convolutions are computed with what follows them, which a tape that records forbids.
+    [Theory, MemberData(nameof(Kinds))]
+    public void FusedInferenceIsTheSameFunction(string kind)
+    {
+        using var device = Cpu.Create(2);
+        foreach (bool attention in new[] { false, true })
+        {
+            using var net = Backbone.Create(device, new() { Kind = kind, Width = 0.5, Depth = 0.5, SqueezeExcite = attention, Embedding = 24 }, 32, seed: 5);
+            var rng = new Random(7);
+            // None is 0 or 1, and all are so small that no sum of residuals runs away (attention would then turn its rounding into something else).
+            foreach (var vector in net.Parameters.Concat(net.Buffers).Where(t => t.Shape.Rank == 1)) device.Write(vector, [.. Enumerable.Range(0, (int)vector.Shape.Count).Select(_ => 0.2f + 0.2f * (float)rng.NextDouble())]);
+            var shape = Shape.Map(3, 3, 32, 32);
+            var images = Expect.Normal(shape, 1);
+            float[] Embed(bool record)
+            {
+                using var tape = new Tape(device, record);
+                return net.Forward(tape.Input(shape, images), Pass.Inference).ToArray();
+            }
+            Expect.Close(Embed(record: true), Embed(record: false), 1e-5, $"{kind}, attention {attention}");
+        }
+    }
+
     [Fact]
     public void InitialWeightsDependOnSeedAndNameOnly()
     {

@@ -1,0 +1,75 @@
+using System.Runtime.CompilerServices;
+
+namespace FaceSearch.Tensors;
+
+/// <summary>
+/// Fused are the convolutions whose reader is a 1×1 or a sum, which would have to copy the map to normalise it: depthwise 3×3, and dense ones
+/// that nothing but a sum follows (the ends of inverted residuals). What is read by a depthwise or a 3×3 convolution stays deferred: for its border it
+/// goes through scratch memory anyway.
+/// </summary>
+public sealed unsafe partial class Cpu<V>
+{
+    internal override bool FusesConv2d(Tensor weight, Shape y, Sliding sliding, bool activates, bool adds) =>
+        IsDepthwise(weight, sliding) ? !adds && IsDepthwise3x3(weight, sliding) : !activates && !IsWinograd(weight.Shape, y, weight.Shape[1], sliding);
+
+    internal override void Conv2dFused(Tensor x, Tensor weight, Tensor y, Sliding sliding, Normalised norm, Tensor? residual)
+    {
+        if (!IsDepthwise(weight, sliding))
+        {
+            using var folded = new Folded(norm, residual);
+            Correlate(x, weight, y, Correlation.Forward(weight.Shape, y.Shape, sliding), new(weight.Shape, sliding.Groups, transposed: false), null, folded);
+        }
+        else if (sliding.Stride == 1) Depthwise3x3<Size1>(x, weight, y, turned: false, null, norm);
+        else Depthwise3x3<Size2>(x, weight, y, turned: false, null, norm);
+    }
+
+    /// <summary>
+    /// A norm without an activation as weights that are scaled and sums that begin with what it adds (and with the residual): nothing is left to be
+    /// done when they are stored. (Done then, it waited for its own stores: maps often lie a multiple of 4 KiB apart, and the processor takes a residual's address for theirs.)
+    /// </summary>
+    sealed class Folded : IDisposable
+    {
+        readonly Tensor scale, shift;
+        readonly Tensor? residual;
+
+        public Folded(Normalised norm, Tensor? residual)
+        {
+            this.residual = residual;
+            int blocks = CpuLayout.Blocks(norm.Source.Shape.Channels);
+            var device = norm.Source.Device;
+            (scale, shift) = (device.New(Shape.Of(blocks, 16)), device.New(Shape.Of(blocks, 16)));
+            for (int c = 0; c < blocks * 16; c += 16)
+            {
+                V factor = V.Load(Of(norm.Gamma) + c) * V.Load(Of(norm.Inverse) + c);
+                V.Store(factor, Of(scale) + c);
+                V.Store(V.Load(Of(norm.Beta) + c) - V.Load(Of(norm.Mean) + c) * factor, Of(shift) + c);
+            }
+        }
+
+        /// Packed weights of one phase.
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        public void Scale(Tensor packed, WeightChannels channels)
+        {
+            float* to = Of(packed);
+            for (int slice = 0; slice < channels.Groups * channels.Slices; slice++)
+            {
+                int block = slice / channels.Slices * channels.OutBlocks + slice % channels.Slices * Pair, width = Math.Min(Pair, channels.OutBlocks - slice % channels.Slices * Pair) * 16;
+                float* factors = Of(scale) + block * 16;
+                for (float* end = to + (long)channels.Ins * channels.Area * width; to < end; to += width)
+                    for (int lane = 0; lane < width; lane += 16) V.Store(V.Load(to + lane) * V.Load(factors + lane), to + lane);
+            }
+        }
+
+        public void Begin(ref Reduction sum, int block, Tensor to)
+        {
+            sum.Shift = Of(shift) + block * 16;
+            sum.Residual = residual is null ? 0 : Of(residual) - Of(to);
+        }
+
+        public void Dispose()
+        {
+            scale.Dispose();
+            shift.Dispose();
+        }
+    }
+}
