@@ -10,6 +10,10 @@ readonly record struct WinogradSide(int Length)
     public int Fives => Math.Max(0, Length - 4 * Tiles);
     public int Points => Fives > 0 ? 7 : 6;
 
+    /// The transform of weights, which all tiles of the side share; and that of the tiles with four outputs.
+    public TileKind Weights => Fives > 0 ? TileKind.Five : TileKind.FourAlone;
+    public TileKind Fours => Fives > 0 ? TileKind.Four : TileKind.FourAlone;
+
     /// The first output of a tile; past the last one, the first that no tile has.
     public int Start(int tile) => 4 * tile + Math.Min(tile, Fives);
     public int Covered => Start(Tiles);
@@ -23,6 +27,7 @@ readonly record struct WinogradTiles(int Images, WinogradSide Height, WinogradSi
     public static int PointsOf(Shape map) => new WinogradSide(map.Height).Points * new WinogradSide(map.Width).Points;
 
     public int Points => Height.Points * Width.Points;
+    public WinogradForm Weights => WinogradForm.Single(Height.Weights, Width.Weights);
 
     /// <summary>Near-equal parts of about `partTiles`; whole images go in a multiple of `share` parts, so that as many threads end together.</summary>
     public static WinogradTiles Of(Shape map, int partTiles, int share)
@@ -76,10 +81,10 @@ readonly record struct WinogradPart(int Image, int Images, int TileRow, int Tile
         bool tall = index < 2, wide = index is 1 or 2;
         int fives = Math.Clamp(Height.Fives - TileRow, 0, TileRows), fours = TileRows - fives, narrow = Width.Tiles - Width.Fives;
         int before = tall ? index * fives * narrow : fives * Width.Tiles + (index - 2) * fours * Width.Fives;
-        return new(tall, wide, Images * before, Images, tall ? fives : fours, wide ? Width.Fives : narrow, tall ? 0 : 5 * fives, wide ? 0 : 5 * Width.Fives);
+        return new(tall ? TileKind.Five : Height.Fours, wide ? TileKind.Five : Width.Fours, Images * before, Images, tall ? fives : fours, wide ? Width.Fives : narrow, tall ? 0 : 5 * fives, wide ? 0 : 5 * Width.Fives);
     }
 
-    /// The tiles that have a point. Fours lack the point 0, which comes last.
+    /// The tiles that have a point. Fours beside fives lack the point 0, which comes last.
     public (int First, int Count) TilesAt(int point)
     {
         bool tall = point / Width.Points == 6, wide = point % Width.Points == 6;
@@ -89,10 +94,12 @@ readonly record struct WinogradPart(int Image, int Images, int TileRow, int Tile
 }
 
 /// <summary>The tiles of one form in a part, from number First on, image by image and row by row; the first one has its first output at (Top, Left).</summary>
-readonly record struct WinogradForm(bool Tall, bool Wide, int First, int Images, int Rows, int Columns, int Top, int Left)
+readonly record struct WinogradForm(TileKind Vertical, TileKind Horizontal, int First, int Images, int Rows, int Columns, int Top, int Left)
 {
-    public int Height => Tall ? 5 : 4;
-    public int Width => Wide ? 5 : 4;
+    public static WinogradForm Single(TileKind vertical, TileKind horizontal) => new(vertical, horizontal, 0, 1, 1, 1, 0, 0);
+
+    public int Height => Vertical == TileKind.Five ? 5 : 4;
+    public int Width => Horizontal == TileKind.Five ? 5 : 4;
     public int Tiles => Images * Rows * Columns;
 }
 

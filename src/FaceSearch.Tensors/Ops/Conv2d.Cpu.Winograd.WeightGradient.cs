@@ -3,7 +3,7 @@ namespace FaceSearch.Tensors;
 /// <summary>
 /// dw = Gᵀ[Σ_tiles (Bᵀ x B) ⊙ (A dy Aᵀ)]G. Part by part, both maps are brought to the points, block by block, and then
 /// products [inputs × tiles]·[tiles × outputs] are added, point by point and slice by slice of the outputs. Parts are
-/// those of the forward pass, or twice these where the sums, which each reads and writes, do not stay in the cache.
+/// twice those of the forward pass, as each reads and writes all sums; but not where these stay in the L3 cache beside such parts only.
 ///
 /// Threads: in narrow layers each has its parts and a partial sum for itself, and nobody waits. In wide layers, where a
 /// partial sum outgrows the maps (38 MB at 512 channels 7²), all threads share one part after the other, first its blocks, then
@@ -15,7 +15,7 @@ public sealed unsafe partial class Cpu<V>
     // Partial sums: so many, unless that takes more floats than this.
     const int WinogradPartials = 4;
     const long WinogradPartialFloats = 3 << 18;
-    // Sums that are more do not stay in the L3 cache from part to part.
+    // More sums than these do not stay in the L3 cache from part to part.
     const long CachedFloats = 1 << 23;
 
     /// The loop over the tiles of a part: on all threads, or on the one that has the part for itself.
@@ -26,7 +26,7 @@ public sealed unsafe partial class Cpu<V>
         var channels = new WeightChannels(dweight.Shape, 1, transposed: false);
         long sumFloats = WinogradTiles.PointsOf(dy.Shape) * PointFloats(channels);
         int most = WinogradPartials * sumFloats <= WinogradPartialFloats ? WinogradPartials : 1;
-        int partTiles = TilesOfPart(channels, dy.Shape) * (sumFloats > CachedFloats ? 2 : 1);
+        int partTiles = TilesOfPart(channels, dy.Shape) * (most > 1 || sumFloats > CachedFloats ? 2 : 1);
         var tiles = WinogradTiles.Of(dy.Shape, partTiles, share: most);
         int partials = Math.Min(most, tiles.Parts);
         long pointFloats = tiles.Points * (PointFloats((long)channels.InBlocks * tiles.PartTiles) + PointFloats((long)channels.OutBlocks * tiles.PartTiles));

@@ -12,17 +12,17 @@ public sealed unsafe partial class Cpu<V>
     {
         long points = PointFloats(channels);
         float* taps = Scratch(worker, TapFloats + TransformFloats, second: true), half = taps + TapFloats;
-        for (int i = 0; i < VectorsOf(channels, tile); i++)
+        for (int i = 0, vectors = VectorsOf(channels, tile); i < vectors; i++)
         {
             var lanes = WinogradLanesOf(weight, packed, channels, tile, i);
-            AskForVectors(lanes, points, tiles.Points);
+            if (i + VectorsAhead < vectors) AskForVectors(lanes, points, tiles.Points);
             for (int tap = 0; tap < 9; tap++)
             {
                 float* value = (float*)lanes.Plain + (channels.Transposed ? 8 - tap : tap), to = taps + tap * 16;
                 for (int lane = 0; lane < lanes.Count; lane++, value += lanes.Stride) to[lane] = *value;
                 for (int lane = lanes.Count; lane < 16; lane++) to[lane] = 0;
             }
-            Transform<WeightTransform>(tiles.Height.Fives > 0, tiles.Width.Fives > 0, taps, new(3 * 16, 16, 0), (float*)lanes.Points, new(tiles.Width.Points * points, points, 0), 1, half);
+            Transform<WeightTransform>(tiles.Weights, taps, new(3 * 16, 16), (float*)lanes.Points, new(tiles.Width.Points * points, points), half);
         }
     });
 
@@ -31,11 +31,11 @@ public sealed unsafe partial class Cpu<V>
     {
         long points = PointFloats(channels);
         float* taps = Scratch(worker, TapFloats + TransformFloats, second: true), half = taps + TapFloats;
-        for (int i = 0; i < VectorsOf(channels, tile); i++)
+        for (int i = 0, vectors = VectorsOf(channels, tile); i < vectors; i++)
         {
             var lanes = WinogradLanesOf(weight, packed, channels, tile, i);
-            AskForVectors(lanes, points, tiles.Points);
-            Transform<WeightGradientTransform>(tiles.Height.Fives > 0, tiles.Width.Fives > 0, (float*)lanes.Points, new(tiles.Width.Points * points, points, 0), taps, new(3 * 16, 16, 0), 1, half);
+            if (i + VectorsAhead < vectors) AskForVectors(lanes, points, tiles.Points);
+            Transform<WeightGradientTransform>(tiles.Weights, (float*)lanes.Points, new(tiles.Width.Points * points, points), taps, new(3 * 16, 16), half);
             float* plain = (float*)lanes.Plain;
             for (int lane = 0; lane < lanes.Count; lane++, plain += lanes.Stride)
                 for (int tap = 0; tap < 9; tap++) plain[tap] = taps[tap * 16 + lane];

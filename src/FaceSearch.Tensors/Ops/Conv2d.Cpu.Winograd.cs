@@ -4,18 +4,18 @@ namespace FaceSearch.Tensors;
 /// Winograd's convolution F(m×n, 3×3): y = Aᵀ[(G w Gᵀ) ⊙ (Bᵀ x B)]A on tiles of 7×7 inputs and 5×5 outputs, and of 6 and 4 in either
 /// direction where five does not fit (Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2016; the polynomials are
 /// Toom's and Cook's). What remains is a matrix product [tiles × inputs]·[inputs × outputs] at each of up to 49 points: 49
-/// multiplications where the direct sum has 225. A four has six of a five's seven points, so both share one set of weights. 14²
-/// costs 400 multiplications, and 576 in fours. The gradient of x is the same, with the weights rotated and transposed.
+/// multiplications where the direct sum has 225. A four beside fives has six of their seven points, so both share one set of weights. 14²
+/// costs 400 multiplications, and 576 in fours. A side of fours alone has points of its own, better ones. The gradient of x is the
+/// same as y, with the weights rotated and transposed.
 ///
 /// Tiling: a part of the tiles is read by Band, transformed, multiplied and transformed back by one thread, so that its
 /// points stay in the L2 cache; when it ends, all channels of its output rows are complete. Wide layers get parts beyond
 /// L2, because each part reads all weights of all points. An image's result depends neither on its part nor on its batch.
 ///
-/// Error against fp64: rms 0.9 / 1.5 / 1.5 millionths at 16 / 64 / 256 channels 14², the direct kernels' 0.2 / 0.4 / 0.8, fours alone
-/// 0.5 / 0.8 / 1.4 on their best points; a weight gradient 1.0, direct 0.2, fours 0.6. Tests grant a slack of two against plain float sums.
-/// Seven finite points, symmetric about 0, are what makes fives possible: products err 3.3 times the direct sum at 256 channels,
-/// and 9 times on 0, ±5/8, ±3/2, ∞ and a seventh, 4.7 on the best such set. Sums by slabs of the inputs halve that.
-/// 0, ±1/2, ±1, ±2, ∞ for tiles of six: 6.9, and 14 costs no less.
+/// Error against fp64, rms in millionths, at 16 / 64 / 256 channels 14²: 0.9 / 1.5 / 1.5, the direct kernels' 0.2 / 0.4 / 0.8, fours alone
+/// 0.5 / 0.8 / 0.8; of a weight gradient 1.0, direct 0.2, fours 0.5. Tests grant fives a slack of two against plain float sums. Seven finite points,
+/// symmetric about 0, are what makes fives possible: products err 3.3 times the direct sum at 256 channels, and 9 times on
+/// 0, ±5/8, ±3/2, ∞ and a seventh, 4.7 on the best such set. Sums by slabs of the inputs halve that. 0, ±1/2, ±1, ±2, ∞ for tiles of six: 6.9, and 14 costs no less.
 ///
 /// One core of a Zen 5 (250 GF/s), AVX-512, forward and both gradients, and how much faster than the direct kernels:
 ///   batch 32: 64 channels 56² 33 ms, 2.8×; 128 28² 29 ms, 3.2×; 256 14² 32 ms, 3.0×; 512 7² 51 ms, 2.0×
@@ -80,18 +80,16 @@ public sealed unsafe partial class Cpu<V>
     /// The tiles of one block of a band at all points: `to` [points][tiles][16], the points `pointFloats` apart.
     static void ToPoints<T>(InputBand band, int block, WinogradPart part, float* to, long pointFloats, float* half) where T : ITransform
     {
-        var steps = new TileSteps(part.Width.Points * pointFloats, pointFloats, 16);
         for (int i = 0; i < WinogradPart.Forms; i++)
         {
             var form = part.Form(i);
-            for (int image = 0; image < form.Images; image++)
-                for (int row = 0; row < form.Rows; row++, to += form.Columns * 16)
-                {
-                    float* from = (float*)band.Pixels + image * band.ImageFloats + block * band.BlockFloats + (form.Top + row * form.Height) * band.RowFloats + form.Left * 16;
-                    Transform<T>(form.Tall, form.Wide, from, new(band.RowFloats, 16, form.Width * 16), to, steps, form.Columns, half);
-                }
+            float* from = (float*)band.Pixels + block * band.BlockFloats + form.Top * band.RowFloats + form.Left * 16;
+            Transform<T>(form, from, new(band.RowFloats, 16, form.Width * 16, form.Height * band.RowFloats, band.ImageFloats), to + form.First * 16, AtPoints(part, form, pointFloats), half);
         }
     }
+
+    static TileSteps AtPoints(WinogradPart part, WinogradForm form, long pointFloats) =>
+        new(part.Width.Points * pointFloats, pointFloats, 16, form.Columns * 16, form.Rows * form.Columns * 16);
 
     /// At every point: m[output][tile] = Σ_input u[input][tile] · w[input][output], slab by slab of the inputs.
     static void MultiplyPoints(float* u, long uFloats, float* w, float* m, long mFloats, WeightChannels channels, WinogradPart part, RowsAhead next, RowsAhead results)
@@ -111,8 +109,8 @@ public sealed unsafe partial class Cpu<V>
                     int width = Math.Min(Pair, channels.OutBlocks - block) * 16;
                     (sum.Blocks, sum.LastChannels, sum.Adds) = (end - begin, Math.Min(16, channels.Ins - (end - 1) * 16), slab > 0);
                     float* from = u + begin * sum.BlockFloats + first * 16, weights = slice + begin * 16 * width;
-                    // The slab after this one finds its weights in the cache: each tile of the product asks for some of them.
-                    sum.Ahead = slice + Math.Min(channels.Ins, end * 16) * width - from;
+                    // Each tile of the product asks for some of the next slab's weights, which in wide layers are not in the cache.
+                    sum.Ahead = channels.InBlocks <= SlabBlocks ? 0 : slice + Math.Min(channels.Ins, end * 16) * width - from;
                     sum.AheadBlock = tiles * 16L - sum.BlockFloats;
                     if (width > 16) DenseRow<Size2>(&sum, from, weights, to, to + sum.BlockFloats, 16, tiles);
                     else DenseRow<Size1>(&sum, from, weights, to, to, 16, tiles);
@@ -120,33 +118,34 @@ public sealed unsafe partial class Cpu<V>
         }
     }
 
-    /// All outputs of a part: rows of tiles go straight into the map, tiles that the map cuts off through a patch.
+    /// All outputs of a part: whole tiles go straight into the map, tiles that the map cuts off through a patch.
     static void FromPoints(float* m, long pointFloats, Tensor to, WinogradPart part, float* half)
     {
         var s = to.Shape;
-        int blocks = CpuLayout.Blocks(s.Channels);
-        var steps = new TileSteps(part.Width.Points * pointFloats, pointFloats, 16);
-        for (int block = 0; block < blocks; block++)
+        int blocks = CpuLayout.Blocks(s.Channels), rowFloats = s.Width * 16;
+        for (int block = 0; block < blocks; block++, m += part.Tiles * 16)
             for (int i = 0; i < WinogradPart.Forms; i++)
             {
                 var form = part.Form(i);
-                for (int image = 0; image < form.Images; image++)
-                    for (int row = 0; row < form.Rows; row++, m += form.Columns * 16)
-                    {
-                        int top = part.FirstRow + form.Top + row * form.Height, rows = Math.Min(form.Height, s.Height - top);
-                        int whole = rows == form.Height ? Math.Min(form.Columns, (s.Width - form.Left) / form.Width) : 0;
-                        float* y = Of(to) + ((((long)part.Image + image) * blocks + block) * s.Height + top) * s.Width * 16 + form.Left * 16;
-                        Transform<OutputTransform>(form.Tall, form.Wide, m, steps, y, new(s.Width * 16, 16, form.Width * 16), whole, half);
-                        for (int column = whole; column < form.Columns; column++)
-                            CutOffTile(form, m + column * 16, steps, y + column * form.Width * 16, s.Width * 16, rows, Math.Min(form.Width, s.Width - form.Left - column * form.Width), half);
-                    }
+                int height = s.Height - part.FirstRow - form.Top, width = s.Width - form.Left;
+                float* y = Of(to) + (((long)part.Image * blocks + block) * s.Height + part.FirstRow + form.Top) * rowFloats + form.Left * 16;
+                TileSteps from = AtPoints(part, form, pointFloats), by = new(rowFloats, 16, form.Width * 16, form.Height * rowFloats, (long)blocks * s.Height * rowFloats);
+                var whole = form with { Rows = Math.Min(form.Rows, height / form.Height), Columns = Math.Min(form.Columns, width / form.Width) };
+                Transform<OutputTransform>(whole, m + form.First * 16, from, y, by, half);
+                for (int tile = 0; tile < form.Tiles && whole.Tiles < form.Tiles; tile++)
+                {
+                    int image = tile / (form.Rows * form.Columns), row = tile / form.Columns % form.Rows, column = tile % form.Columns;
+                    if (row < whole.Rows && column < whole.Columns) continue;
+                    float* corner = y + image * by.Image + row * by.TileRow + column * by.Tile;
+                    CutOffTile(form, m + (form.First + tile) * 16, from, corner, rowFloats, Math.Min(form.Height, height - row * form.Height), Math.Min(form.Width, width - column * form.Width), half);
+                }
             }
     }
 
-    static void CutOffTile(WinogradForm form, float* m, TileSteps steps, float* y, int rowFloats, int rows, int columns, float* half)
+    static void CutOffTile(WinogradForm form, float* m, in TileSteps steps, float* y, int rowFloats, int rows, int columns, float* half)
     {
         float* patch = half + PatchOffset;
-        Transform<OutputTransform>(form.Tall, form.Wide, m, steps, patch, new(form.Width * 16, 16, 0), 1, half);
+        Transform<OutputTransform>(WinogradForm.Single(form.Vertical, form.Horizontal), m, steps, patch, new(form.Width * 16, 16), half);
         for (int r = 0; r < rows; r++)
             for (int c = 0; c < columns; c++) V.Store(V.Load(patch + (r * form.Width + c) * 16), y + r * rowFloats + c * 16);
     }
