@@ -25,8 +25,16 @@ public sealed class Conv(Weights weights, string name, int inputs, int outputs, 
 
     public override Tensor Forward(Tensor x, Pass pass) => x.Conv2d(weight, stride, padding ?? kernel / 2, groups);
 
-    /// <summary>With the norm that follows, and a map that is then added, for inference.</summary>
-    public Tensor Forward(Tensor x, BatchNorm norm, Tensor? residual) => norm.After(x, weight, stride, padding ?? kernel / 2, groups, residual);
+    /// <summary>With the norm that follows and a map that is added to it, for inference.</summary>
+    public Tensor Fused(Tensor x, BatchNorm norm, Tensor? residual) => x.Conv2dFused(weight, stride, padding ?? kernel / 2, groups, norm.Frozen, residual);
+
+    /// <summary>With its norm, the 1×1 convolution that follows, and its norm.</summary>
+    public Tensor Fused(Tensor x, BatchNorm inner, Conv pointwise, BatchNorm outer, Tensor? residual) =>
+        x.SeparableConv2d(weight, stride, padding ?? kernel / 2, inner.Frozen, pointwise.weight, outer.Frozen, residual);
+
+    /// <summary>Whether each channel has a kernel of its own.</summary>
+    public bool IsDepthwise => groups == inputs && groups == outputs && groups > 1;
+    public bool IsPointwise => kernel == 1 && stride == 1 && groups == 1;
 }
 
 public sealed class BatchNorm(Weights weights, string name, int channels, bool frozenScale = false) : Module
@@ -51,8 +59,7 @@ public sealed class BatchNorm(Weights weights, string name, int channels, bool f
 
     public override Tensor Forward(Tensor x, Pass pass) => x.BatchNorm(gamma, beta, mean, variance, pass.Training, slope);
 
-    internal Tensor After(Tensor x, Tensor weight, int stride, int padding, int groups, Tensor? residual) =>
-        x.Conv2dFused(weight, stride, padding, groups, gamma, beta, mean, variance, slope, residual);
+    public FrozenNorm Frozen => new(gamma, beta, mean, variance, slope);
 }
 
 public sealed class PRelu(Weights weights, string name, int channels) : Module
@@ -90,8 +97,11 @@ public sealed class SqueezeExcite(Weights weights, string name, int channels) : 
         x.Multiply(excite.Forward(squeeze.Forward(x.GlobalAveragePool(), pass).Relu(), pass).Sigmoid());
 }
 
-public sealed class Sequential(params Module[] parts) : Module
+public sealed class Sequential(params Module[] modules) : Module
 {
+    // One list of all that is run, so that what may be computed together stands together.
+    readonly Module[] parts = [.. modules.SelectMany(m => m is Sequential inner ? inner.parts : [m])];
+
     public override Tensor Forward(Tensor x, Pass pass) => Forward(x, pass, null);
 
     /// <summary>Whether it can add a map to its result in the same pass over memory: at inference, after a convolution with its norm.</summary>
@@ -101,16 +111,22 @@ public sealed class Sequential(params Module[] parts) : Module
     public Tensor Forward(Tensor x, Pass pass, Tensor? residual)
     {
         var y = x;
-        for (int i = 0; i < parts.Length; i++)
+        for (int i = 0; i < parts.Length;)
         {
-            Tensor next;
-            if (Fuses(x, pass) && parts[i] is Conv conv && i + 1 < parts.Length && parts[i + 1] is BatchNorm norm) next = conv.Forward(y, norm, ++i == parts.Length - 1 ? residual : null);
-            else next = parts[i].Forward(y, pass);
+            var (next, taken) = Fuses(x, pass) ? Fused(y, pass, parts.AsSpan(i), residual) : (parts[i].Forward(y, pass), 1);
             if (y != x && next != y) Free.Between(y, next);
-            y = next;
+            (y, i) = (next, i + taken);
         }
         return y;
     }
+
+    /// As many of the first parts as can be computed together, with the residual where they are the last.
+    static (Tensor Y, int Taken) Fused(Tensor x, Pass pass, ReadOnlySpan<Module> parts, Tensor? residual) => parts switch
+    {
+        [Conv { IsDepthwise: true } depthwise, BatchNorm inner, Conv { IsPointwise: true } pointwise, BatchNorm outer, ..] => (depthwise.Fused(x, inner, pointwise, outer, parts.Length == 4 ? residual : null), 4),
+        [Conv conv, BatchNorm norm, ..] => (conv.Fused(x, norm, parts.Length == 2 ? residual : null), 2),
+        _ => (parts[0].Forward(x, pass), 1),
+    };
 
     static bool Fuses(Tensor x, Pass pass) => !pass.Training && x.Tape is { Records: false };
 }

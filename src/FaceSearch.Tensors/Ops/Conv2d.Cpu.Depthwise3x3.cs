@@ -63,7 +63,8 @@ public sealed unsafe partial class Cpu<V>
             for (int first = 0; first < outputs; first += bandRows, to += (long)bandRows * outFloats)
             {
                 var band = new SlidingBand<T>(plane, Of(zeros), height, x.Shape.Width, first, Math.Min(first + bandRows, outputs), AheadFloats);
-                if (deferred is not null) band = NormaliseBand(band, new(deferred, block), scratch, bandRows);
+                // While this band is computed, memory would rest: the next one's rows are asked for. At step 2 there is too little to compute.
+                if (deferred is not null) band = NormaliseBand(band, new(deferred, block), scratch, bandRows, kept: first == 0 ? 0 : overlap, T.Value == 1 ? (bandRows + 1L) * rowFloats : 0);
                 float* sum = partials is null ? null : sums.Place(number / blocks, block, first);
                 if (sum != null) band.Start(w, sum);
                 if (norm is not null) band.Slide<No, No, NormaliseOnLoad<V>>(w, to, sum, new(norm, block));
@@ -75,16 +76,16 @@ public sealed unsafe partial class Cpu<V>
         }
     }
 
-    /// The same band of the normalised map in scratch. The last rows of a band are the first of the next, and still there.
-    static SlidingBand<T> NormaliseBand<T>(SlidingBand<T> band, NormaliseOnLoad<V> load, float* scratch, int bandRows) where T : ISize
+    /// The same band of the normalised map in scratch. The last rows of a band are the first of the next, and may have been kept there.
+    /// With each row the one is asked for that lies `further` on in memory, unless that is 0.
+    static SlidingBand<T> NormaliseBand<T>(SlidingBand<T> band, NormaliseOnLoad<V> load, float* scratch, int bandRows, int kept, long further) where T : ISize
     {
-        int rowFloats = band.Width * 16, top = band.First * T.Value - 1, overlap = band.First == 0 ? 0 : 3 - T.Value;
-        int from = Math.Max(0, top + overlap), end = Math.Min(band.Height, (band.End - 1) * T.Value + 2);
-        new Span<float>(scratch + (long)bandRows * T.Value * rowFloats, overlap * rowFloats).CopyTo(new(scratch, overlap * rowFloats));
+        int rowFloats = band.Width * 16, top = band.First * T.Value - 1;
+        int from = Math.Max(0, top + kept), end = Math.Min(band.Height, (band.End - 1) * T.Value + 2);
+        new Span<float>(scratch + (long)bandRows * T.Value * rowFloats, kept * rowFloats).CopyTo(new(scratch, kept * rowFloats));
         float* rows = scratch - (long)top * rowFloats;
         NormaliseRows(band.Plane + (long)from * rowFloats, load, rows + (long)from * rowFloats, (end - from) * band.Width);
-        // While this band is computed, memory would rest: the next one's rows are asked for. At step 2 there is too little to compute.
-        return new(rows, band.Zeros, band.Height, band.Width, band.First, band.End, T.Value == 1 ? band.Plane - rows + (bandRows + 1L) * rowFloats : 0);
+        return new(rows, band.Zeros, band.Height, band.Width, band.First, band.End, further == 0 ? 0 : band.Plane - rows + further);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]

@@ -27,7 +27,7 @@ public sealed unsafe partial class Cpu<V>
     /// Tiles of one image and a band of rows: the band of all input channels goes into scratch with its border (where
     /// there is none and nothing is to be done on load, the map itself is read), then every block of outputs runs over it while it is in the cache.
     /// </summary>
-    void Correlate(Tensor from, Tensor weight, Tensor to, Correlation plan, WeightChannels channels, Tensor? moments, Folded? folded = null)
+    void Correlate(Tensor from, Tensor weight, Tensor to, Correlation plan, WeightChannels channels, Tensor? moments, Folded? folded = null, BandSource? source = null)
     {
         using var packed = New(Shape.Of(checked((int)Math.Max(16, channels.PackedFloats(plan.Phases.Sum(p => p.Taps.Length))))));
         Pack(weight, packed, plan, channels);
@@ -43,9 +43,10 @@ public sealed unsafe partial class Cpu<V>
         workers.Run(s.Images * bands, (tile, worker) =>
         {
             int image = tile / bands, first = tile % bands * rows;
-            var band = Band(from, image, 1, 0, CpuLayout.Blocks(from.Shape.Channels), plan.Frame, first, Math.Min(rows, phaseRows - first), worker);
+            int bandRows = Math.Min(rows, phaseRows - first);
+            var band = source?.Invoke(image, first, bandRows, worker) ?? Band(from, image, 1, 0, CpuLayout.Blocks(from.Shape.Channels), plan.Frame, first, bandRows, worker);
             int later = tile + workers.Count;
-            var ahead = band.Contiguous ? AheadOf(from, later / bands, 0, later % bands * rows, band) : default;
+            var ahead = band.Contiguous && source is null ? AheadOf(from, later / bands, 0, later % bands * rows, band) : default;
             float* weights = Of(packed);
             foreach (var phase in plan.Phases)
             {
@@ -76,6 +77,9 @@ public sealed unsafe partial class Cpu<V>
     {
         if (moments is not null) workers.Run(CpuLayout.Blocks(moments.Shape.Cols), (block, _) => sums.Join(block, Of(moments)));
     }
+
+    /// Makes the rows that are correlated where they are no map in memory.
+    delegate InputBand BandSource(int image, int first, int rows, int worker);
 
     /// Input rows in reach of the kernels: where output row `First` reads, and the distances of output rows, channel blocks and images.
     /// Next is where the rows lie in memory that the band after this one reads first.

@@ -37,7 +37,7 @@ public class Conv2dFusedTests
         if (of.Added == Added.DeferredMap) residual = Norm(residual!, 20);
         // The input is deferred as well, as it is in networks.
         var values = Norm(tape.Input(x, Expect.Normal(x, 0)), 30)
-            .Conv2dFused(Make(weight, 1), stride, padding, groups, Make(channels, 10), Make(channels, 11), Make(channels, 12), Make(channels, 13, v => 0.5f + v * v), of.Activated ? Make(channels, 14) : null, residual).ToArray();
+            .Conv2dFused(Make(weight, 1), stride, padding, groups, new(Make(channels, 10), Make(channels, 11), Make(channels, 12), Make(channels, 13, v => 0.5f + v * v), of.Activated ? Make(channels, 14) : null), residual).ToArray();
         owned.ForEach(t => t.Dispose());
         return values;
     }
@@ -68,7 +68,7 @@ public class Conv2dFusedTests
         using var device = Cpu.Create();
         using var tape = new Tape(device);
         using Tensor weight = device.From(Shape.Of(1, 1, 1, 1), [1]), vector = device.From(Shape.Of(1), [1]);
-        var error = Assert.Throws<ShapeException>(() => tape.Input(Shape.Map(1, 1, 1, 1), [1]).Conv2dFused(weight, 1, 0, 1, vector, vector, vector, vector));
+        var error = Assert.Throws<ShapeException>(() => tape.Input(Shape.Map(1, 1, 1, 1), [1]).Conv2dFused(weight, 1, 0, 1, new(vector, vector, vector, vector)));
         Assert.Contains("records", error.Message);
     }
 }
