@@ -1,7 +1,7 @@
-// The margin head's small kernels, a pass over rows each: time is that of starting them, but for margin_rows.
+// The margin head's small kernels, a pass over rows each: time is that of starting them, but for joining many tiles.
 //
 // pack_rows: fp32 rows, or those that an index names (Partial FC), to bf16 with their sums of squares: what the head takes.
-// margin_rows: joins the tiles' partial sums of each row, in a fixed order: [tiles, batch] pairs, 8 bytes each, read once.
+// margin_join: joins partial sums of each row, in a fixed order: [tiles, batch] pairs, 8 bytes each, read once. margin_rows: so too, then the row's loss.
 // margin_loss: the mean over the rows that have a class. margin_prepare: what the gradient needs of each row.
 #include "margin.h"
 #include "tile.h"
@@ -53,23 +53,40 @@ struct MarginRowsArguments {
 
 constexpr int JoinedRows = 8, JoinedSlices = 128;
 
-// A block eight rows: 128 threads each, which join every 128th tile and then each other in halves.
-KERNEL(margin_rows, JoinedRows * JoinedSlices, MarginRowsArguments)
+// A block eight rows: 128 threads each, which join every 128th tile and then each other in halves. Hands each row and its sum to use.
+template <class Use> DEVICE void join_tiles(const LogSum* partials, int batch, int tiles, Use use)
 {
     int r = thread_index() % JoinedRows, slice = thread_index() / JoinedRows, row = block_x() * JoinedRows + r;
     LogSum sum{Below, 0};
-    if (row < args.Batch)
-        for (i64 t = slice; t < args.Tiles; t += JoinedSlices) sum.join(args.Partials[t * args.Batch + row]);
+    if (row < batch)
+        for (i64 t = slice; t < tiles; t += JoinedSlices) sum.join(partials[t * batch + row]);
     auto joined = (LogSum(*)[JoinedRows])shared_memory();
     joined[slice][r] = sum;
     for (int half = JoinedSlices / 2; half > 0; half /= 2) {
         barrier();
         if (slice < half) joined[slice][r].join(joined[slice + half][r]);
     }
-    if (slice > 0 || row >= args.Batch) return;
-    float falseLogSum = (joined[0][r].Most + log2_fast(joined[0][r].Sum)) * Ln2;
-    args.FalseLogSums[row] = falseLogSum;
-    args.Losses[row] = args.Labels[row] < 0 ? 0 : cross_entropy(true_logit(args.Scales.with(args.Numbers_), args.Cosines[row]).Logit, falseLogSum).Loss;
+    if (slice == 0 && row < batch) use(row, joined[0][r]);
+}
+
+KERNEL(margin_rows, JoinedRows * JoinedSlices, MarginRowsArguments)
+{
+    join_tiles(args.Partials, args.Batch, args.Tiles, [&](int row, LogSum sum) {
+        float falseLogSum = (sum.Most + log2_fast(sum.Sum)) * Ln2;
+        args.FalseLogSums[row] = falseLogSum;
+        args.Losses[row] = args.Labels[row] < 0 ? 0 : cross_entropy(true_logit(args.Scales.with(args.Numbers_), args.Cosines[row]).Logit, falseLogSum).Loss;
+    });
+}
+
+struct MarginJoinArguments {
+    const LogSum* Partials;   // [Tiles, Batch]
+    LogSum* Joined;           // [Batch]
+    int Batch, Tiles;
+};
+
+KERNEL(margin_join, JoinedRows * JoinedSlices, MarginJoinArguments)
+{
+    join_tiles(args.Partials, args.Batch, args.Tiles, [&](int row, LogSum sum) { args.Joined[row] = sum; });
 }
 
 struct MarginLossArguments {

@@ -11,7 +11,7 @@ static class Table
         var text = new StringBuilder();
         foreach (var table in rows.GroupBy(r => (r.Machine, r.Threads)).OrderBy(g => g.Key))
         {
-            var latest = Cases.All.Concat(GpuCases.All).Select(c => table.LastOrDefault(r => r.Case == c.Name)).OfType<Row>().ToList();
+            var latest = Cases.All.Concat(GpuCases.All).Select(c => c.Name).Append(SearchRace.Case).Select(name => table.LastOrDefault(r => r.Case == name)).OfType<Row>().ToList();
             if (latest.Count == 0) continue;
             text.AppendLine(CultureInfo.InvariantCulture, $"{table.Key.Machine}, {table.Key.Threads} thread{(table.Key.Threads == 1 ? "" : "s")}, peak {latest.Max(r => r.PeakGflops):0} GF/s, memory {latest.Max(r => Math.Max(r.ReadGbs, r.CopyGbs)):0} GB/s:\n");
             text.AppendLine("| case | ours ms (20–80 %) | GF/s | roof | images/s | peer's best ms (form) | × best | peer's usual ms | × usual | MB ours / best / usual | faults |");
@@ -24,7 +24,7 @@ static class Table
 
     static string Line(Row r)
     {
-        int images = (Cases.Find(r.Case) ?? GpuCases.Find(r.Case))!.Images;
+        int images = (Cases.Find(r.Case) ?? GpuCases.Find(r.Case))?.Images ?? 0;
         var best = r.PeerBestForm.Length > 0 ? $"{Number(r.PeerBestMs)} ({r.PeerBestForm})" : "–";
         return $"| {r.Case} | {Number(r.OursMs)} ({Number(r.P20)}–{Number(r.P80)}) | {Number(r.Gflops)} | {Share(r.Roof)} | {(images > 0 ? Number(1000 * images / r.OursMs) : "")} | {best} | {Ratio(r.RatioBest)} | {Number(r.PeerUsualMs)} | {Ratio(r.RatioUsual)} | {Whole(r.OursMb)} / {Whole(r.PeerBestMb)} / {Whole(r.PeerUsualMb)} | {Whole(r.FaultsPerStep)} |";
     }

@@ -65,13 +65,6 @@ ptxas_sweep() {
     return $status
 }
 
-# A short one of the search's default kind, on generated faces; its last line but one has trials and seconds.
-mini_search() {
-    "$here/facesearch" search --device cuda --set Train.Precision=bf16 --runs "$out/runs" --set Study.Trials=4 --set Study.Finalists=1 --set Study.FinalSeeds=1 | tee told.txt
-    [ "${PIPESTATUS[0]}" -eq 0 ] || return 1
-    sed -nE 's/^best=.* trials=([0-9]+) seconds=([0-9.]+).*/\1 \2/p' told.txt | awk '{ printf "trials=%d seconds=%s trials_per_hour=%.1f\n", $1, $2, 3600 * $1 / $2 }'
-}
-
 sanitize() { compute-sanitizer --tool "$1" --error-exitcode 1 "$perf" gpu step; }
 
 echo "facesearch on a GPU, commit $FACESEARCH_COMMIT, results in $out"
@@ -88,10 +81,10 @@ else
     if command -v ptxas >/dev/null; then part ptxas 3 5 bash -c "$(declare -f ptxas_sweep); here='$here'; ptxas_sweep"; else left_out ptxas "there is no ptxas; the driver's compiler said the same in ptx.csv"; fi
     FACESEARCH_KERNELS=cuda part correctness 12 10 "$perf" gpu check "$(share 12)" correctness.csv
     for tool in memcheck racecheck; do
-        if command -v compute-sanitizer >/dev/null; then part $tool 5 5 bash -c "$(declare -f sanitize); perf='$perf'; sanitize $tool"; else left_out $tool "there is no compute-sanitizer"; fi
+        if command -v compute-sanitizer >/dev/null; then part $tool 4 5 bash -c "$(declare -f sanitize); perf='$perf'; sanitize $tool"; else left_out $tool "there is no compute-sanitizer"; fi
     done
-    part benchmarks 54 25 "$perf" gpu bench "$(share 54)" results "$here/torch_bench.py"
-    part search 13 10 bash -c "$(declare -f mini_search); here='$here' out='$out'; mini_search"
+    part benchmarks 47 25 "$perf" gpu bench "$(share 47)" results "$here/torch_bench.py"
+    part search 22 10 "$perf" gpu search "$(share 22)" results "$here/facesearch"
 fi
 
 echo

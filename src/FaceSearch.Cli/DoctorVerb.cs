@@ -46,6 +46,7 @@ static class DoctorVerb
             Line("gpu", $"the NVIDIA driver speaks CUDA {CudaVersion()}; {gpus.Count} GPU{(gpus.Count == 1 ? "" : "s")}, the first is used");
             foreach (var gpu in gpus) Line("", gpu);
             using var device = (Gpu)Devices.Open(Devices.Cuda);
+            if (device.MemoryBytes is { } memory) Line("", $"{Gib(memory.Free)} GiB of its memory are free");
             double difference = SelfCheck.Difference(device);
             Line("", difference < 1e-4 ? FormattableString.Invariant($"its results are right: at most {difference:0.0E+0} from double precision, relative, over a small network and its gradients")
                 : FormattableString.Invariant($"its results are WRONG by {difference:0.0E+0}, relative: use --device cpu, and tell us driver and GPU"));

@@ -28,7 +28,8 @@ static class EvaluateVerb
     {
         using var stop = new StopSignals();
         var path = result.GetValue(File)!;
-        var trained = Checkpoint.Read(path).Header.Settings;
+        using var saved = Checkpoint.Read(path);
+        var trained = saved.Header.Settings;
         var settings = result.Settings(Beside(path, trained)).Run;
         if (settings.Data.Size != trained.Data.Size)
             throw new InputException($"Data.Size: the network of {path} sees {trained.Data.Size} pixels, not {settings.Data.Size}");
@@ -38,7 +39,7 @@ static class EvaluateVerb
             // Not where it was trained: that machine may have had a GPU.
             var device = result.GetValue(SettingsOptions.Device) is { Length: > 0 } asked ? asked : Devices.Auto;
             using var opened = Devices.Open(device, result.ThreadCount(), exact: trained.Train.Exact);
-            using var backbone = Checkpoint.LoadBackbone(path, opened);
+            using var backbone = saved.LoadBackbone(opened);
             Print(Embedder.Embed(backbone, pairs.Faces, stop: stop.Token), backbone.Settings.Embedding, pairs.Pairs);
             return 0;
         }

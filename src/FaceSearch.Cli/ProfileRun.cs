@@ -81,7 +81,7 @@ sealed class ProfileRun : IDisposable
         Console.WriteLine($"profile: {title}");
         Console.WriteLine();
         new ProfileTable(profile, result.GetValue(Top)).Write();
-        Summary(profile, subject.Images);
+        Summary(profile, subject);
         earlier?.Write(profile);
         ProfileFiles.WriteCsv(folder.In("profile.csv"), profile);
         ProfileFiles.WriteTrace(folder.In("trace.json"), profiler.Spans, roof, Device.Name);
@@ -101,13 +101,13 @@ sealed class ProfileRun : IDisposable
         return rates;
     }
 
-    void Summary(Profile profile, int images)
+    void Summary(Profile profile, IProfiled subject)
     {
         var (roof, work, steps, time) = (profile.Roof, profile.Work, profile.Steps, profile.Milliseconds);
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"step: median {time:0.000} ms, least {steps.Min():0.000}, most {steps.Max():0.000} over {steps.Count} steps, " +
-            $"interrupted {profile.Interruptions:0.#} times each; {1000 * images / time:0.#} images/s"));
+            $"interrupted {profile.Interruptions:0.#} times each; {1000 * subject.Images / time:0.#} images/s"));
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"work: {work.Flops * 1e-9:0.###} GFLOP and {work.Bytes * 1e-6:0.#} MB a step = {work.Flops / time * 1e-6:0.0} GF/s and " +
-            $"{work.Bytes / time * 1e-6:0.0} GB/s; tensors take at most {peakBytes / 1048576.0:0.0} MiB"));
+            $"{work.Bytes / time * 1e-6:0.0} GB/s; tensors take at most {peakBytes / 1048576.0:0.0} MiB, planned {subject.PlannedBytes / 1048576.0:0.0}"));
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"roof: {roof.Peak:0.0} GF/s of {(Device is Gpu ? "the GPU" : threads == 1 ? "1 thread" : $"{threads} threads")} and {roof.Bandwidth:0.0} GB/s, meeting at {roof.Ridge:0.0} flop/B; " +
             $"above 100 %: data came from a cache, or an algorithm does with fewer operations than the cost model counts"));
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"ops and gaps add up to {profile.Sum:0.000} ms by their own {(result.GetValue(Least) ? "least times" : "medians")}, " +

@@ -17,6 +17,8 @@ static class ProfileVerb
     static readonly Option<int> Dimension = Whole("--dimension", "dimensions of an embedding", 512);
     static readonly Option<bool> Recompute = new("--recompute") { Description = "compute the cosines again in the backward pass, as above the limit of what is kept" };
     static readonly Option<double> Sample = new("--sample") { Description = "share of the identities in a step's softmax (Partial FC)", HelpName = "R", DefaultValueFactory = _ => 1 };
+    static readonly Option<bool> Moves = new("--sgd") { Description = "move the centres in the backward pass, as a training with Train.Clip=0 does, instead of leaving their gradient" };
+    static readonly Option<string> Precision = new("--precision") { Description = $"{string.Join(" or ", Devices.Precisions)}: bf16 is for GPUs alone", DefaultValueFactory = _ => Devices.Fp32 };
     static readonly Option<bool> Data = new("--data") { Description = "train on the faces that the settings describe; otherwise on random pixels" };
 
     static readonly Argument<string> Op = new("op") { Description = string.Join(", ", ProfiledOp.All.Select(o => o.Name)), HelpName = "op" };
@@ -30,6 +32,7 @@ static class ProfileVerb
 
     public static Command Create()
     {
+        Precision.AcceptOnlyFromAmong([.. Devices.Precisions]);
         Gradients.AcceptOnlyFromAmong("all", "input", "weights", "none");
         Sample.Validators.Add(result =>
         {
@@ -60,25 +63,26 @@ static class ProfileVerb
 
     static Command Head()
     {
-        var command = new Command("head", "Profile the margin head: normalised logits, margin, softmax, loss and both gradients") { HeadIdentities, Batch, Dimension, Recompute, Sample, Steps, WarmUp };
-        command.SetAction(result => ProfileRun.Of(result, "head", new(), Steps, WarmUp, run => new ProfiledStep(
-            run.Device, ProfiledOp.Find("margin_softmax"), new(Tensors.Shape.Of(result.GetValue(Batch), result.GetValue(Dimension)), result.GetValue(HeadIdentities), Recompute: result.GetValue(Recompute), Sample: result.GetValue(Sample)), "all")));
+        var command = new Command("head", "Profile the margin head: normalised logits, margin, softmax, loss and both gradients") { HeadIdentities, Batch, Dimension, Recompute, Sample, Moves, Precision, Steps, WarmUp };
+        command.SetAction(result => ProfileRun.Of(result, "head", Settings(result), Steps, WarmUp, run => new ProfiledStep(
+            run.Device, ProfiledOp.Find("margin_softmax"), new(Tensors.Shape.Of(result.GetValue(Batch), result.GetValue(Dimension)), result.GetValue(HeadIdentities), Recompute: result.GetValue(Recompute), Sample: result.GetValue(Sample), Moves: result.GetValue(Moves)), "all")));
         return ProfileRun.WithOptions(command).WithExamples(
             "facesearch profile head",
             "facesearch profile head --identities 1000000 --batch 64 --dimension 512 --steps 3",
             "facesearch profile head --identities 1000000 --sample 0.1    Partial FC: a tenth of them in a step",
+            "facesearch profile head --identities 10000000 --batch 1024 --sample 0.1 --sgd --device cuda --precision bf16",
             "facesearch profile head --recompute --threads 1",
             "facesearch profile head --threads 1 --instructions AVX2");
     }
 
     static Command OneOp()
     {
-        var command = new Command("op", "Profile one op, forward and backward, on one shape") { Op, Shape, Outputs, Kernel, Stride, Padding, Groups, Gradients, OpSteps, WarmUp };
+        var command = new Command("op", "Profile one op, forward and backward, on one shape") { Op, Shape, Outputs, Kernel, Stride, Padding, Groups, Gradients, Precision, OpSteps, WarmUp };
         command.SetAction(result =>
         {
             var op = ProfiledOp.Find(result.GetValue(Op)!);
             var size = new OpSize(op.ShapeOf(result.GetValue(Shape)!), result.GetValue(Outputs), result.GetValue(Kernel), result.GetValue(Stride), result.GetValue(Padding), result.GetValue(Groups));
-            return ProfileRun.Of(result, op.Name, new(), OpSteps, WarmUp, run => new ProfiledStep(run.Device, op, size, result.GetValue(Gradients)!));
+            return ProfileRun.Of(result, op.Name, Settings(result), OpSteps, WarmUp, run => new ProfiledStep(run.Device, op, size, result.GetValue(Gradients)!));
         });
         return ProfileRun.WithOptions(command).WithExamples(
         [
@@ -89,6 +93,8 @@ static class ProfileVerb
             .. ProfiledOp.All.Select(o => $"facesearch profile op {o.Name,-20} {o.Help}; default --shape {string.Join('x', o.Shape)}"),
         ]);
     }
+
+    static SearchSettings Settings(ParseResult result) => new() { Train = new() { Precision = result.GetValue(Precision)! } };
 
     static Option<int> Whole(string name, string description, int otherwise, int least = 1)
     {

@@ -7,7 +7,8 @@ namespace FaceSearch.Cli;
 /// <param name="Outputs">Channels, columns or classes of the result.</param>
 /// <param name="Recompute">The head's cosines are computed again in its backward pass.</param>
 /// <param name="Sample">Share of the identities in a step of the head.</param>
-sealed record OpSize(Shape X, int Outputs = 0, int Kernel = 3, int Stride = 1, int Padding = -1, int Groups = 1, bool Recompute = false, double Sample = 1)
+/// <param name="Moves">The head moves its centres.</param>
+sealed record OpSize(Shape X, int Outputs = 0, int Kernel = 3, int Stride = 1, int Padding = -1, int Groups = 1, bool Recompute = false, double Sample = 1, bool Moves = false)
 {
     public int OutputsOr(int otherwise) => Outputs > 0 ? Outputs : otherwise;
     public int PaddingOrSame => Padding >= 0 ? Padding : Kernel / 2;
@@ -40,7 +41,7 @@ sealed record ProfiledOp(string Name, int[] Shape, string Help, Func<OpWeights, 
         new("dropout", matrix, "rate 0.5", (_, _) => x => x.Dropout(0.5f, seed: 1, step: 0)) { TakesBoth = true },
         new("normalize", [128, 512], "rows divided by their lengths", (_, _) => x => x.Normalize()),
         new("margin_softmax", [128, 512], "the head: loss and both gradients; --outputs = identities", (weights, size) =>
-            Head(weights.New(size.OutputsOr(10000), size.X.Cols), size)),
+            Head(weights, size)),
     ];
 
     public static ProfiledOp Find(string name) => All.FirstOrDefault(op => op.Name == name)
@@ -81,13 +82,16 @@ sealed record ProfiledOp(string Name, int[] Shape, string Help, Func<OpWeights, 
     static Func<Tensor, Tensor> Add(Tensor other) => x => x.Add(other);
     static Func<Tensor, Tensor> Multiply(Tensor other) => x => x.Multiply(other);
 
-    static Func<Tensor, Tensor> Head(Tensor centres, OpSize size)
+    static Func<Tensor, Tensor> Head(OpWeights weights, OpSize size)
     {
+        var centres = weights.New(size.OutputsOr(10000), size.X.Cols);
+        // So low a rate that the centres stay what they are.
+        var update = size.Moves ? new CentreUpdate(weights.New(centres.Shape, isFrozen: true), Rate: 1e-6f, Momentum: 0.9f, Nesterov: true, WeightDecay: 5e-4f) : null;
         int identities = centres.Shape.Rows, batch = size.X.Rows;
         var labels = Enumerable.Range(0, batch).Select(i => (int)((long)i * identities / batch)).ToArray();
         // Each step draws anew, as a training's do.
         ulong step = 0;
-        return x => x.MarginSoftmax(centres, labels, new(64, 64, 1, 0.5f, 0), size.Recompute, partial: new(size.Sample, Seed: 1, step++));
+        return x => x.MarginSoftmax(centres, labels, new(64, 64, 1, 0.5f, 0), size.Recompute, update, partial: new(size.Sample, Seed: 1, step++));
     }
 }
 
@@ -105,15 +109,26 @@ sealed class OpWeights(Device device, bool frozen)
     public Tensor New(Shape shape, bool? isFrozen = null)
     {
         var tensor = device.Parameter("weight", shape, isFrozen ?? frozen);
-        device.Write(tensor, Values(shape));
         all.Add(tensor);
+        if (device.IsMeter) return tensor;
+        if (shape.IsMap) device.Write(tensor, Values(shape));
+        else
+            foreach (var (first, count) in shape.Pieces()) device.Write(tensor, first, Values(first, count));
         return tensor;
     }
 
-    public static float[] Values(Shape shape)
+    public static float[] Values(Shape shape) => Values(0, checked((int)shape.Count));
+
+    /// From place `first` on.
+    static float[] Values(long first, int count)
     {
-        var values = new float[shape.Count];
-        for (int i = 0; i < values.Length; i += Period) normal.AsSpan(0, Math.Min(Period, values.Length - i)).CopyTo(values.AsSpan(i));
+        var values = new float[count];
+        for (int i = 0; i < count;)
+        {
+            int from = (int)((first + i) % Period), some = Math.Min(Period - from, count - i);
+            normal.AsSpan(from, some).CopyTo(values.AsSpan(i));
+            i += some;
+        }
         return values;
     }
 

@@ -10,6 +10,8 @@ interface IProfiled : IDisposable
     /// <summary>Images (or rows) in a step.</summary>
     int Images { get; }
     string Title { get; }
+    /// <summary>Most bytes of tensors at a time, by the plan.</summary>
+    long PlannedBytes { get; }
     void Step(Profiler profiler);
 }
 
@@ -22,6 +24,7 @@ sealed class ProfiledStep : IProfiled
     readonly Tensor x;
     readonly Func<Tensor, Tensor> apply;
     readonly float[] values, zeros;
+    readonly Func<long> plan;
     // The gradient of the result, once a first step has told the result's shape.
     float[] seed = [];
     Shape? result;
@@ -35,12 +38,23 @@ sealed class ProfiledStep : IProfiled
         x = inputs.New(size.X);
         (values, zeros) = (OpWeights.Values(size.X), new float[size.X.Count]);
         apply = op.Apply(weights, size);
+        plan = () => Planned(device, op, size, gradients);
         Images = size.X.Rows;
         Title = $"{op.Name} {OpText.Of(size.X)}{(size.Outputs > 0 ? $"→{size.Outputs}" : "")}";
     }
 
     public int Images { get; }
     public string Title { get; }
+    public long PlannedBytes => plan();
+
+    static long Planned(Device device, ProfiledOp op, OpSize size, string gradients)
+    {
+        using var meter = device.NewMeter();
+        using var step = new ProfiledStep(meter, op, size, gradients);
+        step.Step(new(meter));
+        step.Step(new(meter));
+        return meter.PeakBytes;
+    }
 
     public void Step(Profiler profiler)
     {
@@ -88,6 +102,7 @@ sealed class ProfiledTraining(Training training, string title) : IProfiled
 
     public int Images => training.Settings.Train.Batch;
     public string Title => title;
+    public long PlannedBytes => training.Memory?.Tensors ?? (long)(training.Plan.MemoryMiB * 1048576);
 
     public void Step(Profiler profiler)
     {

@@ -69,6 +69,8 @@ static class TrainVerb
         var checkpoint = folder.In($"seed-{settings.Seed}.checkpoint");
         using var device = Devices.Open(settings.Train.Device, threads, exact: settings.Train.Exact, precision: settings.Train.Precision);
         using var training = resume && File.Exists(checkpoint) ? Training.Resume(checkpoint, faces, device) : Training.Start(settings, faces, device);
+        if (training.Memory is { } memory)
+            Console.WriteLine($"seed {settings.Seed}: takes {memory.Held >> 20} MiB of {memory.Free >> 20} that are free on {device.Name}, for tensors of at most {memory.Tensors >> 20} MiB");
         var progress = Faces.Progress($"seed {settings.Seed}: ", p =>
             folder.Log(new { seed = settings.Seed, step = p.Step, steps = p.Steps, loss = p.Loss, rate = p.Rate, images_per_second = p.ImagesPerSecond }));
         training.AdvanceToEnd(checkpoint, TimeSpan.FromSeconds(result.GetValue(Every)), stop, progress);

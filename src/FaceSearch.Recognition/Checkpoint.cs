@@ -17,24 +17,24 @@ public sealed record CheckpointHeader(Settings Settings, int Step, int Identitie
 
 public sealed record TensorEntry(string Name, int[] Shape)
 {
-    [JsonIgnore] public int Count => Shape.Aggregate(1, (product, d) => checked(product * d));
+    [JsonIgnore] public long Count => Shape.Aggregate(1L, (product, d) => checked(product * d));
 }
 
 /// <summary>
 /// A training in one file: "FACESRCH", format version (int32), length of the header (int32), header (JSON), values of all
 /// tensors (float32, row-major), SHA-256 of everything before. Little-endian. Written aside and renamed, so that a file
-/// of that name is always a whole one.
+/// of that name is always a whole one. Values go between file and device piece by piece: ten million centres are more than an array holds.
 /// </summary>
-public sealed class Checkpoint
+public sealed class Checkpoint : IDisposable
 {
     const int Version = 1;
     static ReadOnlySpan<byte> Magic => "FACESRCH"u8;
     static readonly JsonSerializerOptions Json = new() { NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals };
 
     readonly string path;
-    readonly Dictionary<string, float[]> values = [];
-
-    Checkpoint(string path, CheckpointHeader header) => (this.path, Header) = (path, header);
+    // Kept open: the very file that was checked, whatever takes its name meanwhile.
+    readonly FileStream file;
+    readonly Dictionary<string, (long At, long Count)> places = [];
 
     public CheckpointHeader Header { get; }
 
@@ -51,7 +51,14 @@ public sealed class Checkpoint
             BinaryPrimitives.WriteInt32LittleEndian(prefix.AsSpan(12), json.Length);
             Put(prefix);
             Put(json);
-            foreach (var tensor in tensors) Put(MemoryMarshal.AsBytes<float>(tensor.ToArray()));
+            var values = PieceOf(tensors);
+            foreach (var tensor in tensors)
+                foreach (var (first, count) in tensor.Shape.Pieces())
+                {
+                    var piece = values.AsSpan(0, count);
+                    tensor.Device.Read(tensor, first, piece);
+                    Put(MemoryMarshal.AsBytes(piece));
+                }
             file.Write(sha.GetHashAndReset());
 
             void Put(ReadOnlySpan<byte> bytes)
@@ -62,65 +69,104 @@ public sealed class Checkpoint
         });
     }
 
-    /// <summary>Reads and checks a file. Another version, a truncated or a changed file is refused with words.</summary>
+    /// <summary>Reads and checks a file. Another version, a truncated or a changed file is refused with words. The caller disposes it.</summary>
     public static Checkpoint Read(string path)
     {
+        FileStream? file = null;
         try
         {
-            using var file = File.OpenRead(path);
-            using var sha = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-            var prefix = Take(16);
-            if (!prefix.AsSpan(0, 8).SequenceEqual(Magic)) throw new InputException($"{path}: this is not a checkpoint of facesearch");
-            int version = BinaryPrimitives.ReadInt32LittleEndian(prefix.AsSpan(8)), length = BinaryPrimitives.ReadInt32LittleEndian(prefix.AsSpan(12));
-            if (version != Version) throw new InputException($"{path}: checkpoint of format {version}, expected {Version}; use the facesearch that wrote it, or train anew");
-            if (length < 0 || length > file.Length) throw Damaged(path);
-            var header = JsonSerializer.Deserialize<CheckpointHeader>(Take(length), Json) ?? throw Damaged(path);
-            var checkpoint = new Checkpoint(path, header);
-            foreach (var entry in header.Tensors)
-            {
-                if (4L * entry.Count > file.Length) throw Damaged(path);
-                checkpoint.values[entry.Name] = MemoryMarshal.Cast<byte, float>(Take(4 * entry.Count)).ToArray();
-            }
-            var computed = sha.GetHashAndReset();
-            return Take(32).AsSpan().SequenceEqual(computed) ? checkpoint : throw Damaged(path);
+            file = new(path, FileMode.Open, FileAccess.Read, FileShare.Read | FileShare.Delete);
+            return new(path, file);
+        }
+        catch (Exception e)
+        {
+            file?.Dispose();
+            if (e is EndOfStreamException or JsonException or OverflowException) throw Damaged(path, e);
+            if (e is IOException or UnauthorizedAccessException) throw Unreadable(path, e);
+            throw;
+        }
+    }
 
-            byte[] Take(int count)
-            {
-                var bytes = new byte[count];
-                file.ReadExactly(bytes);
-                sha.AppendData(bytes);
-                return bytes;
-            }
-        }
-        catch (Exception e) when (e is EndOfStreamException or JsonException or OverflowException)
+    Checkpoint(string path, FileStream file)
+    {
+        (this.path, this.file) = (path, file);
+        using var sha = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        var prefix = Take(16);
+        if (!prefix.AsSpan(0, 8).SequenceEqual(Magic)) throw new InputException($"{path}: this is not a checkpoint of facesearch");
+        int version = BinaryPrimitives.ReadInt32LittleEndian(prefix.AsSpan(8)), length = BinaryPrimitives.ReadInt32LittleEndian(prefix.AsSpan(12));
+        if (version != Version) throw new InputException($"{path}: checkpoint of format {version}, expected {Version}; use the facesearch that wrote it, or train anew");
+        if (length < 0 || length > file.Length) throw Damaged(path);
+        Header = JsonSerializer.Deserialize<CheckpointHeader>(Take(length), Json) ?? throw Damaged(path);
+        long end = file.Position;
+        foreach (var entry in Header.Tensors)
         {
-            throw Damaged(path, e);
+            places[entry.Name] = (end, entry.Count);
+            end = checked(end + 4 * entry.Count);
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        if (end != file.Length - SHA256.HashSizeInBytes) throw Damaged(path);
+        var piece = new byte[1 << 20];
+        while (file.Position < end)
         {
-            throw new InputException($"{path}: the checkpoint cannot be read: {e.Message}", e);
+            var some = piece.AsSpan(0, (int)Math.Min(piece.Length, end - file.Position));
+            file.ReadExactly(some);
+            sha.AppendData(some);
+        }
+        var computed = sha.GetHashAndReset();
+        if (!Take(SHA256.HashSizeInBytes).AsSpan().SequenceEqual(computed)) throw Damaged(path);
+
+        byte[] Take(int count)
+        {
+            var bytes = new byte[count];
+            file.ReadExactly(bytes);
+            sha.AppendData(bytes);
+            return bytes;
         }
     }
 
     /// <summary>The trained network alone, for embedding.</summary>
-    public static Backbone LoadBackbone(string path, Device device)
+    public Backbone LoadBackbone(Device device)
     {
-        var saved = Read(path);
-        var backbone = Backbone.Create(device, saved.Header.Settings.Net, saved.Header.Settings.Data.Size, 0);
-        saved.Restore(backbone.Parameters.Concat(backbone.Buffers));
+        var backbone = Backbone.Create(device, Header.Settings.Net, Header.Settings.Data.Size, 0);
+        Restore([.. backbone.Parameters, .. backbone.Buffers]);
         return backbone;
     }
 
-    internal void Restore(IEnumerable<Tensor> tensors)
+    internal void Restore(Tensor[] tensors)
     {
+        var values = PieceOf(tensors);
         foreach (var tensor in tensors)
         {
-            if (!values.TryGetValue(tensor.Name, out var saved) || saved.Length != tensor.Shape.Count)
+            if (!places.TryGetValue(tensor.Name, out var place) || place.Count != tensor.Shape.Count)
                 throw new InputException($"{path}: the checkpoint has no tensor {tensor.Name} of shape {tensor.Shape}; it was written by another version of facesearch");
-            tensor.Device.Write(tensor, saved);
+            foreach (var (first, count) in tensor.Shape.Pieces())
+            {
+                var piece = values.AsSpan(0, count);
+                ReadFrom(place.At + 4 * first, MemoryMarshal.AsBytes(piece));
+                tensor.Device.Write(tensor, first, piece);
+            }
         }
     }
 
+    void ReadFrom(long at, Span<byte> bytes)
+    {
+        try
+        {
+            file.Position = at;
+            file.ReadExactly(bytes);
+        }
+        catch (IOException e)
+        {
+            throw Unreadable(path, e);
+        }
+    }
+
+    /// Room for a piece of any of them.
+    static float[] PieceOf(Tensor[] tensors) => new float[Math.Min(Shape.PieceLength, tensors.Max(t => t.Shape.Count))];
+
     static InputException Damaged(string path, Exception? inner = null) =>
         new($"{path}: the checkpoint is damaged or cut short; take an older one or train anew", inner);
+
+    static InputException Unreadable(string path, Exception inner) => new($"{path}: the checkpoint cannot be read: {inner.Message}", inner);
+
+    public void Dispose() => file.Dispose();
 }

@@ -7,8 +7,9 @@ namespace FaceSearch.Recognition;
 /// <summary>Faces to embeddings with a trained network.</summary>
 public static class Embedder
 {
-    // So few that their maps stay in the cache from one layer to the next, so many that packing weights costs nothing beside them.
-    const int Batch = 16;
+    // So few that their maps stay in the cache from one layer to the next, so many that packing weights costs nothing beside them;
+    // on a GPU so many that it is busy, and less memory than a training.
+    const int Images = 16, ImagesOnGpu = 64;
 
     /// <summary>
     /// Unit embeddings [faces, dimensions], row-major, of the centre windows. With <paramref name="addFlip"/> the
@@ -17,12 +18,13 @@ public static class Embedder
     public static float[] Embed(Backbone backbone, FaceSet faces, bool addFlip = true, CancellationToken stop = default)
     {
         int side = backbone.Side, dimensions = backbone.Settings.Embedding, image = 3 * side * side;
-        var pixels = new float[Batch * image];
+        int batch = Math.Min(faces.Count, backbone.Device is Gpu ? ImagesOnGpu : Images);
+        var pixels = new byte[batch * image];
         var embeddings = new float[faces.Count * dimensions];
-        for (int first = 0; first < faces.Count; first += Batch)
+        for (int first = 0; first < faces.Count; first += batch)
         {
             stop.ThrowIfCancellationRequested();
-            int count = Math.Min(Batch, faces.Count - first);
+            int count = Math.Min(batch, faces.Count - first);
             using var tape = new Tape(backbone.Device, record: false);
             var sum = Run(mirror: false);
             if (addFlip) sum = sum.Add(Run(mirror: true));
@@ -31,7 +33,7 @@ public static class Embedder
             Tensor Run(bool mirror)
             {
                 Batches.Centre(faces, first, count, side, mirror, pixels);
-                return backbone.Forward(tape.Input(Shape.Map(count, 3, side, side), pixels.AsSpan(0, count * image)), Pass.Inference);
+                return backbone.Forward(tape.Input(Shape.Map(count, 3, side, side), pixels.AsSpan(0, count * image), Batches.ByteValues), Pass.Inference);
             }
         }
         return embeddings;

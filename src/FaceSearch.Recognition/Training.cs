@@ -20,6 +20,8 @@ public sealed class Training : IDisposable
     // knows nothing would have. Shorter trainings than this are not judged: their mean is mostly noise.
     const double FlatFrom = 0.4, FlatAbove = 0.99;
     const int ShortestJudged = 250;
+    // Times that saving takes.
+    const int LeastBetweenSaves = 10;
 
     readonly Settings settings;
     readonly Learner learner;
@@ -33,6 +35,7 @@ public sealed class Training : IDisposable
         this.settings = settings;
         Plan = TrainingPlan.Of(settings, faces.Identities);
         Faces = faces;
+        Memory = FitsOn(device);
         schedule = new(settings.Train, settings.Head, Plan.Steps);
         batches = new(faces, settings.Data.Size, settings.Train.Batch, settings.Seed, Augmentation.Of(settings.Train));
         learner = new(device, settings, faces.Identities);
@@ -41,6 +44,8 @@ public sealed class Training : IDisposable
     public Settings Settings => settings;
     public FaceSet Faces { get; }
     public TrainingPlan Plan { get; }
+    /// <summary>What it will take of a device with memory of its own (<see cref="TrainingPlan.MemoryOn"/>), and what was free there before; null on others.</summary>
+    public (long Tensors, long Held, long Free)? Memory { get; }
     public Backbone Backbone => learner.Backbone;
     /// <summary>Told what each part of the next steps takes; null: nothing is measured. It changes no result.</summary>
     public Profiler? Profiler { get => learner.Profiler; set => learner.Profiler = value; }
@@ -54,22 +59,38 @@ public sealed class Training : IDisposable
     /// <summary>A new training on a device, which the caller keeps. Checks every setting it uses.</summary>
     public static Training Start(Settings settings, FaceSet faces, Device device) => new(settings, faces, device);
 
+    /// Before there is anything in its memory.
+    (long, long, long)? FitsOn(Device device)
+    {
+        if (device.MemoryBytes is not { } room) return null;
+        var (tensors, held) = TrainingPlan.MemoryOn(device, settings, Faces.Identities);
+        return tensors <= room.All ? (tensors, held, room.Free) : throw new DeviceException($"{device.Name} has {room.All >> 20} MiB and this training takes {tensors >> 20}: a smaller Train.Batch needs less, with many identities Train.Clip=0, and Train.Precision=bf16");
+    }
+
     /// <summary>Goes on exactly where the checkpoint was written. The faces must be the same.</summary>
     public static Training Resume(string path, FaceSet faces, Device device)
     {
-        var saved = Checkpoint.Read(path);
+        using var saved = Checkpoint.Read(path);
+        return Resume(path, saved, faces, device);
+    }
+
+    static Training Resume(string path, Checkpoint saved, FaceSet faces, Device device)
+    {
         if (saved.Header.Faces != faces.ContentHash)
             throw new InputException($"{path}: this training was on other faces ({saved.Header.Identities} identities, these are {faces.Identities}); give it the same data and cleaning, or start anew");
         var training = new Training(saved.Header.Settings, faces, device);
-        saved.Restore(training.learner.State);
+        saved.Restore([.. training.learner.State]);
         (training.Step, training.FirstLoss, training.Loss) = (saved.Header.Step, saved.Header.FirstLoss, saved.Header.Loss);
         return training;
     }
 
     /// <summary>Goes on with a checkpoint of this very training, or starts it where there is none.</summary>
-    public static Training StartOrResume(string path, Settings settings, FaceSet faces, Device device) =>
-        File.Exists(path) && Checkpoint.Read(path).Header is var saved && saved.Settings == settings && saved.Faces == faces.ContentHash
-            ? Resume(path, faces, device) : Start(settings, faces, device);
+    public static Training StartOrResume(string path, Settings settings, FaceSet faces, Device device)
+    {
+        if (!File.Exists(path)) return Start(settings, faces, device);
+        using var saved = Checkpoint.Read(path);
+        return saved.Header.Settings == settings && saved.Header.Faces == faces.ContentHash ? Resume(path, saved, faces, device) : Start(settings, faces, device);
+    }
 
     /// <summary>Writes everything that <see cref="Resume"/> and <see cref="Checkpoint.LoadBackbone"/> need.</summary>
     public void Save(string path) =>
@@ -109,16 +130,22 @@ public sealed class Training : IDisposable
         sent = step;
     }
 
-    /// <summary>Trains to the end; the checkpoint is written from time to time, at the end, and when stopped.</summary>
+    /// <summary>
+    /// Trains to the end; the checkpoint is written from time to time, at the end, and when stopped. One that takes long (ten million
+    /// centres are 40 GB) is written more seldom.
+    /// </summary>
     public void AdvanceToEnd(string checkpoint, TimeSpan every, CancellationToken stop = default, IProgress<TrainProgress>? progress = null)
     {
-        while (Step < Steps)
+        for (var next = every; Step < Steps;)
         {
             using var pause = CancellationTokenSource.CreateLinkedTokenSource(stop);
-            pause.CancelAfter(every);
+            pause.CancelAfter(next);
             try { Advance(Steps, pause.Token, progress); }
             catch (OperationCanceledException) when (pause.IsCancellationRequested) { }
+            long start = Stopwatch.GetTimestamp();
             Save(checkpoint);
+            var least = LeastBetweenSaves * Stopwatch.GetElapsedTime(start);
+            next = least > every ? least : every;
             stop.ThrowIfCancellationRequested();
         }
     }

@@ -17,14 +17,37 @@ public sealed record TrainingPlan(double MMacs, double MParams, double MemoryMiB
     public static TrainingPlan Of(Settings settings, int identities)
     {
         using var meter = new Meter();
-        using var learner = new Learner(meter, settings, identities);
-        var (batch, side) = (settings.Train.Batch, settings.Data.Size);
-        var margin = new Schedule(settings.Train, settings.Head, 1).Margin(0);
-        var (_, work) = learner.Step(new float[3L * batch * side * side], new int[batch], 0, 0, margin);
+        var work = StepsOn(meter, 1, settings, identities);
         double stepWork = (work.Flops + (double)OperationsPerByte * work.Bytes) / 1e12;
         double steps = Math.Floor(settings.Train.Budget / stepWork);
         if (steps > int.MaxValue) throw new InputException($"Train.Budget: {settings.Train.Budget} pays for {steps:E1} steps, expected at most {int.MaxValue}; lower it");
-        var cost = Backbone.Measure(settings.Net, side);
+        var cost = Backbone.Measure(settings.Net, settings.Data.Size);
         return new(cost.Macs / 1e6, cost.Parameters / 1e6, meter.PeakBytes / 1048576.0, stepWork, Math.Max(1, (int)steps));
+    }
+
+    /// <summary>
+    /// What a training takes of a device, by steps on its own meter: a GPU has other layouts than the CPU, bf16 maps, and workspaces of its
+    /// own. Most bytes of tensors at a time, and what the device takes from its machine for them.
+    /// </summary>
+    public static (long Tensors, long Held) MemoryOn(Device device, Settings settings, int identities)
+    {
+        using var meter = device.NewMeter();
+        // What the first leaves for the others is there in the second.
+        StepsOn(meter, 2, settings, identities);
+        return (meter.PeakBytes, Math.Max(meter.PeakBytes, meter.HeldBytes));
+    }
+
+    /// The work of one.
+    static Cost StepsOn(Device meter, int count, Settings settings, int identities)
+    {
+        using var learner = new Learner(meter, settings, identities);
+        Cost work = default;
+        for (int step = 0; step < count; step++)
+        {
+            learner.Send(step, 0, new Schedule(settings.Train, settings.Head, 1).Margin(0));
+            learner.Start();
+            work = learner.Finish().Work;
+        }
+        return work;
     }
 }

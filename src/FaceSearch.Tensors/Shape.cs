@@ -35,6 +35,15 @@ public sealed class Shape : IEquatable<Shape>
     public int Height => dims[2];
     public int Width => dims[3];
 
+    /// <summary>Most elements of a piece.</summary>
+    public const int PieceLength = 1 << 22;
+
+    /// <summary>Its elements piece by piece, as place and number: an array ends at 2³¹, and memory to copy through is dear.</summary>
+    public IEnumerable<(long First, int Count)> Pieces()
+    {
+        for (long first = 0; first < Count; first += PieceLength) yield return (first, (int)Math.Min(PieceLength, Count - first));
+    }
+
     public bool Equals(Shape? other) => other is not null && IsMap == other.IsMap && dims.AsSpan().SequenceEqual(other.dims);
     public override bool Equals(object? obj) => Equals(obj as Shape);
     public override int GetHashCode() => dims.Aggregate(IsMap ? 1 : 0, HashCode.Combine);

@@ -36,6 +36,14 @@ public sealed class Tape(Device device, bool record = true) : IDisposable
         return tensor;
     }
 
+    /// <summary>Likewise, of photographs by their bytes (<see cref="Device.Write(Tensor, ReadOnlySpan{byte}, float[])"/>).</summary>
+    public Tensor Input(Shape shape, ReadOnlySpan<byte> photographs, float[] byteValues)
+    {
+        var tensor = New(shape);
+        device.Write(tensor, photographs, byteValues);
+        return tensor;
+    }
+
     /// <summary>A tensor that ops which can will compute as they load it, and others when they need it.</summary>
     internal Tensor Defer(Normalised deferred)
     {

@@ -13,6 +13,9 @@ public sealed class Tensor : IDisposable
         if (deferred is null) memory = device.Rent(shape);
     }
 
+    /// <summary>In memory that somebody else keeps.</summary>
+    internal Tensor(Memory memory, Device device, Shape shape) => (Device, Shape, this.memory) = (device, shape, memory);
+
     Tensor(Tensor owner, Tape? tape)
     {
         (Device, Shape, Tape, memory) = (owner.Device, owner.Shape, tape, owner.Memory);

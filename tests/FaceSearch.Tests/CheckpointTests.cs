@@ -34,13 +34,18 @@ public sealed class CheckpointTests : IDisposable
         using var training = Training.Start(Tiny, Faces, device);
         training.Advance(2);
         training.Save(path);
-        using var loaded = Checkpoint.LoadBackbone(path, device);
+        using var saved = Checkpoint.Read(path);
+        using var loaded = saved.LoadBackbone(device);
         Assert.Equal(Embedder.Embed(training.Backbone, Faces), Embedder.Embed(loaded, Faces));
         Assert.Equal(["net.checkpoint"], Directory.GetFiles(Path.GetDirectoryName(path)!).Select(Path.GetFileName));
     }
 
     [Fact]
-    public void SettingsComeBackWhole() => Assert.Equal(Tiny, Checkpoint.Read(Saved()).Header.Settings);
+    public void SettingsComeBackWhole()
+    {
+        using var saved = Checkpoint.Read(Saved());
+        Assert.Equal(Tiny, saved.Header.Settings);
+    }
 
     [Fact]
     public void EveryTruncationAndEveryFlippedBitIsRefused()

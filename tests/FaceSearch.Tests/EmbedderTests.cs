@@ -26,6 +26,34 @@ public class EmbedderTests
         Assert.Equal(some.SelectMany(i => all[(24 * i)..(24 * i + 24)]), few);
     }
 
+    /// <summary>By way of bytes a map has the bits that it has by way of values, odd sizes and the lanes past the third channel included.</summary>
+    [Theory, EveryDevice]
+    public void PhotographsAreTheValuesOfTheirBytes(string name, int threads)
+    {
+        using var device = TestDevice.Open(name, threads);
+        foreach (var (images, side) in new[] { (1, 1), (3, 5), (2, 16) })
+        {
+            var shape = Shape.Map(images, 3, side, side);
+            byte[] bytes = [.. Enumerable.Range(0, (int)shape.Count).Select(i => (byte)Noise.Bits(1, 2, (ulong)i))];
+            var values = new float[bytes.Length];
+            for (int i = 0; i < bytes.Length; i++) values[(i / 3 / (side * side) * 3 + i % 3) * side * side + i / 3 % (side * side)] = Batches.ByteValues[bytes[i]];
+            using var tape = new Tape(device);
+            var x = tape.Input(shape, bytes, Batches.ByteValues);
+            Assert.Equal(values, x.ToArray());
+            if (device is Gpu) Assert.True(Ops.Padding.IsZero(x));
+        }
+    }
+
+    /// <summary>As on the CPU, in other batches.</summary>
+    [Fact]
+    public void AGpuEmbedsAsTheCpuDoes()
+    {
+        Assert.SkipWhen(TestDevice.WhyNoSimulatedGpu is not null, TestDevice.WhyNoSimulatedGpu ?? "");
+        using Device cpu = Cpu.Create(), gpu = TestDevice.Open(TestDevice.Simulated, 0);
+        using Backbone expected = Net(cpu), actual = Net(gpu);
+        Expect.Close(Embedder.Embed(expected, Faces), Embedder.Embed(actual, Faces), 1e-5, "embeddings");
+    }
+
     [Fact]
     public void AddFlipDoesNotTellAFaceFromItsMirrorImage()
     {

@@ -39,16 +39,16 @@ public static class TestDevice
     public static string? WhyNoCudaGpu { get; } = CudaDriver.WhyNot();
 
     /// <summary>The simulated GPU with its tensor cores emulated, or the real one where its kernels are checked (<see cref="Kernels.OnGpu"/>). Skips the test where there is none.</summary>
-    public static Gpu OpenBf16(bool hopper = false, int gradientFloats = 1 << 13, bool replays = true)
+    public static Gpu OpenBf16(bool hopper = false, int gradientFloats = 1 << 13, int logSumFloats = 1 << 22, bool replays = true)
     {
         if (Kernels.OnGpu.Wanted)
         {
             Kernels.OnGpu.SkipUnlessHopper(hopper);
-            return new(GpuAccelerator.Cuda) { Poison = true, Precision = Precision.Bf16, Hopper = hopper, GradientFloats = gradientFloats, Replays = replays };
+            return new(GpuAccelerator.Cuda) { Poison = true, Precision = Precision.Bf16, Hopper = hopper, GradientFloats = gradientFloats, LogSumFloats = logSumFloats, Replays = replays };
         }
         Assert.SkipWhen(WhyNoSimulatedGpu is not null, WhyNoSimulatedGpu ?? "");
         Kernels.Emulator.SkipUnlessBuilt();
-        return new(GpuAccelerator.Simulated) { Poison = true, Precision = Precision.Bf16, Hopper = hopper, GradientFloats = gradientFloats, Replays = replays };
+        return new(GpuAccelerator.Simulated) { Poison = true, Precision = Precision.Bf16, Hopper = hopper, GradientFloats = gradientFloats, LogSumFloats = logSumFloats, Replays = replays };
     }
 
     public static Device Open(string name, int threads, bool exact = false) => name switch

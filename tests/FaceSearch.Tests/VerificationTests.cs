@@ -138,7 +138,7 @@ public class VerificationTests
         var faces = ImageFolder.Load(Path.Combine(root, "att"), null, 48, 0);
         var set = PairList.Resolve(names, faces, "pairs_att.txt");
         var pixels = new float[set.Faces.Count * 48 * 48 * 3];
-        Batches.Centre(set.Faces, 0, set.Faces.Count, 48, false, pixels);
+        Data.Pixels.Centre(set.Faces, 0, set.Faces.Count, 48, false, pixels);
         Assert.InRange(Verification.Evaluate(pixels, 48 * 48 * 3, set.Pairs).Accuracy, 0.75, 0.95);
     }
 }

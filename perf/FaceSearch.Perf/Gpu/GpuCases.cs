@@ -9,10 +9,10 @@ static class GpuCases
     const int Embedding = 512;
 
     /// FACESEARCH_GPU_SMALL: sizes for a dry run.
-    static readonly bool Small = Environment.GetEnvironmentVariable("FACESEARCH_GPU_SMALL") == "1";
+    public static readonly bool IsSmall = Environment.GetEnvironmentVariable("FACESEARCH_GPU_SMALL") == "1";
     static readonly int HeadBatch = Some(1024, 8), Classes = Some(1_000_000, 300), ManyClasses = Some(10_000_000, 1000), Side = 8192;
 
-    static int Some(int large, int small) => Small ? small : large;
+    static int Some(int large, int small) => IsSmall ? small : large;
 
     public static IReadOnlyList<Case> All { get; } =
     [

@@ -9,6 +9,8 @@ static class GpuComparison
     public const string Verb = "child";
     const int Rounds = 3;
     const double SecondsEach = 0.6;
+    // What memory may differ from its plan.
+    const double PlanError = 0.2;
     // Kept for measuring once all are warm.
     static readonly TimeSpan Measuring = TimeSpan.FromSeconds(8);
     // For one case, warming up and compiling included.
@@ -39,6 +41,7 @@ static class GpuComparison
         bool peer = File.Exists(torch) && Answers(torch);
         var watch = Stopwatch.StartNew();
         int missing = 0, measured = 0;
+        var unplanned = new List<string>();
         foreach (var one in GpuCases.All)
         {
             var left = TimeSpan.FromSeconds(seconds) - watch.Elapsed;
@@ -54,13 +57,25 @@ static class GpuComparison
                 peak = 2e-6 * one.Work().Macs / (row.PeerBestMs < row.OursMs || double.IsNaN(row.OursMs) ? row.PeerBestMs : row.OursMs);
                 row = row with { PeakGflops = peak, Roof = row.Gflops / peak };
             }
+            double planned = Planned(one);
+            if (!double.IsNaN(row.OursMb) && !(Math.Abs(row.OursMb / planned - 1) <= PlanError)) unplanned.Add(one.Name);
             Results.Append(folder, row);
-            Console.WriteLine(row.Summary);
+            Console.WriteLine(FormattableString.Invariant($"{row.Summary} planned_mb={planned:0}"));
             if (double.IsNaN(row.OursMs)) missing++;
             else measured++;
         }
         Console.WriteLine($"benchmarks: {measured} cases measured, {missing} of our sides could not be measured{(peer ? "" : "; no PyTorch, its columns are empty")}");
-        return missing == 0 && measured > 0 ? 0 : 1;
+        if (unplanned.Count > 0) Console.WriteLine(FormattableString.Invariant($"memory is off the plan by more than {PlanError:0 %} in {string.Join(", ", unplanned)}"));
+        return missing == 0 && measured > 0 && unplanned.Count == 0 ? 0 : 1;
+    }
+
+    /// What the device's own meter says of a step, in 10⁶ bytes.
+    static double Planned(Case one)
+    {
+        using var device = GpuProgram.OpenCuda();
+        using var meter = device.NewMeter();
+        one.Ours(meter).Run();
+        return meter.PeakBytes / 1e6;
     }
 
     static Row Take(Case one, TimeSpan patience, string? torch, Roof roof)

@@ -21,6 +21,7 @@ static unsafe class Values
     /// </summary>
     public static Tensor Fill(this Tensor tensor, float scale, ulong stream)
     {
+        if (tensor.Device.IsMeter) return tensor;
         if (tensor.Device is Gpu gpu)
         {
             if (scale == 0)

@@ -65,26 +65,31 @@ public sealed class Batches(FaceSet faces, int size, int batch, int seed, Augmen
         augmentation.Hide(seed, position, size, image);
     }
 
-    /// [size, size, 3]
     void Bytes(int row, long position, Span<byte> image)
     {
         var (left, top, mirror) = augmentation.Window(seed, position, faces.Side - size);
+        Bytes(faces.Images[row], faces.Side, left, top, size, mirror, image);
+    }
+
+    /// [size, size, 3]
+    static void Bytes(byte[] image, int side, int left, int top, int size, bool mirror, Span<byte> window)
+    {
         for (int y = 0; y < size; y++)
         {
-            var line = faces.Images[row].AsSpan(((top + y) * faces.Side + left) * 3, size * 3);
-            var to = image.Slice(y * size * 3, size * 3);
+            var line = image.AsSpan(((top + y) * side + left) * 3, size * 3);
+            var to = window.Slice(y * size * 3, size * 3);
             if (!mirror) line.CopyTo(to);
             else
                 for (int x = 0; x < size; x++) line.Slice(3 * (size - 1 - x), 3).CopyTo(to[(3 * x)..]);
         }
     }
 
-    /// <summary>The centre windows of rows first, first + 1, … for evaluation: fills [count, 3, size, size].</summary>
-    public static void Centre(FaceSet faces, int first, int count, int size, bool mirror, Span<float> images)
+    /// <summary>The centre windows of rows first, first + 1, … for evaluation: fills [count, size, size, 3].</summary>
+    public static void Centre(FaceSet faces, int first, int count, int size, bool mirror, Span<byte> images)
     {
         int at = (faces.Side - size) / 2, length = 3 * size * size;
         for (int i = 0; i < count; i++)
-            Window(faces.Images[first + i], faces.Side, at, at, size, mirror, images.Slice(i * length, length));
+            Bytes(faces.Images[first + i], faces.Side, at, at, size, mirror, images.Slice(i * length, length));
     }
 
     int Row(long position)

@@ -36,15 +36,21 @@ public sealed class Weights(Device device, ulong seed) : IDisposable
         foreach (var tensor in parameters.Concat(buffers).Concat(fixedValues)) tensor.Dispose();
     }
 
-    Tensor Add(List<Tensor> list, string name, Shape shape, bool frozen, Func<int, float> value)
+    Tensor Add(List<Tensor> list, string name, Shape shape, bool frozen, Func<long, float> value)
     {
         var tensor = device.Parameter(name, shape, frozen);
         list.Add(tensor);
-        // The meter holds no values: drawing millions for it would be the most of its time.
-        if (device is Meter) return tensor;
-        var values = new float[shape.Count];
-        for (int i = 0; i < values.Length; i++) values[i] = value(i);
-        device.Write(tensor, values);
+        // A meter holds no values: drawing millions for it would be the most of its time.
+        if (device.IsMeter) return tensor;
+        var values = new float[Math.Min(shape.Count, Shape.PieceLength)];
+        foreach (var (first, count) in shape.Pieces())
+        {
+            // Centres of millions of identities take minutes on one core.
+            if (shape.Count > Shape.PieceLength) Parallel.For(0, count, i => values[i] = value(first + i));
+            else
+                for (int i = 0; i < count; i++) values[i] = value(first + i);
+            device.Write(tensor, first, values.AsSpan(0, count));
+        }
         return tensor;
     }
 

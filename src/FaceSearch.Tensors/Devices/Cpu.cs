@@ -121,6 +121,18 @@ public sealed unsafe partial class Cpu<V>(int threads) : Device where V : struct
                 }
     }
 
+    public override void Write(Tensor to, long first, ReadOnlySpan<float> values)
+    {
+        CheckRange(to, first, values.Length);
+        values.CopyTo(new(Of(to) + first, values.Length));
+    }
+
+    public override void Read(Tensor from, long first, Span<float> values)
+    {
+        CheckRange(from, first, values.Length);
+        new Span<float>(Of(from) + first, values.Length).CopyTo(values);
+    }
+
     /// Planes of up to sixteen channels → pixels of sixteen lanes, zeros in the lanes past the last channel.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     static void Interleave(float* planes, float* pixels, int area, int channels)

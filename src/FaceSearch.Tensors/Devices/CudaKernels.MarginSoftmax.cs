@@ -52,6 +52,13 @@ struct MarginRowsArguments
 }
 
 [StructLayout(LayoutKind.Sequential)]
+struct MarginJoinArguments
+{
+    public nint Partials, Joined;
+    public int Batch, Tiles;
+}
+
+[StructLayout(LayoutKind.Sequential)]
 struct MarginLossArguments
 {
     public nint Losses, Loss, Numbers;
@@ -78,7 +85,7 @@ struct MarginCentresArguments
 
 /// <summary>
 /// The head in launches. Forward: pack_rows of the embeddings (and of the centres, once, or of those Partial FC drew),
-/// margin_forward over all classes, margin_rows, margin_loss. Backward: margin_prepare, then for every
+/// margin_forward over all classes (of many, margin_join after every few thousand tiles), margin_rows, margin_loss. Backward: margin_prepare, then for every
 /// <see cref="MarginClasses"/> classes margin_gradient, MatMul (gradients · centres, added to the slices of the embeddings'
 /// gradient), margin_centres; at last sum_slices. The centres' squares after an update lie in a second buffer: swap them.
 /// </summary>
@@ -105,6 +112,7 @@ static partial class CudaKernels
 
     public static CudaLaunch PackRows(in PackRowsArguments args) => new("MarginSoftmax.Rows", "pack_rows", Blocks(args.Rows, 8), 1, 1, 256, 0);
     public static CudaLaunch MarginRows(in MarginRowsArguments args) => new("MarginSoftmax.Rows", "margin_rows", Blocks(args.Batch, 8), 1, 1, 1024, 1024 * 8);
+    public static CudaLaunch MarginJoin(in MarginJoinArguments args) => new("MarginSoftmax.Rows", "margin_join", Blocks(args.Batch, 8), 1, 1, 1024, 1024 * 8);
     public static CudaLaunch MarginLoss(in MarginLossArguments args) => new("MarginSoftmax.Rows", "margin_loss", 1, 1, 1, 256, 256 * 4);
     public static CudaLaunch MarginPrepare(in MarginPrepareArguments args) => new("MarginSoftmax.Rows", "margin_prepare", Blocks(args.Batch, 256), 1, 1, 256, 0);
 }

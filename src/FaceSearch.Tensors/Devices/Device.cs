@@ -14,12 +14,28 @@ abstract class Memory
 /// </summary>
 public abstract partial class Device : IDisposable
 {
+    // Of the last photographs: those of a data set are as many each time.
+    float[] expanded = [];
+
     public abstract string Name { get; }
     /// <summary>Bytes in use now, and the most there were since <see cref="ResetPeak"/>.</summary>
     public long LiveBytes { get; private set; }
     public long PeakBytes { get; private set; }
 
     public void ResetPeak() => PeakBytes = LiveBytes;
+    /// <summary>Bytes that the device has taken from its machine, where it takes more at once than tensors need.</summary>
+    public virtual long HeldBytes => LiveBytes;
+
+    /// <summary>Bytes of its own memory, and those free now; null where that is the machine's.</summary>
+    public virtual (long All, long Free)? MemoryBytes => null;
+
+    /// <summary>
+    /// A device that computes nothing and holds nothing, but rents what this one would for the same ops: its peak is what they will
+    /// take. The caller disposes it.
+    /// </summary>
+    public virtual Device NewMeter() => new Meter();
+    /// <summary>Whether it is such a device: values need not be made for it.</summary>
+    public virtual bool IsMeter => false;
 
     /// <summary>A free-standing tensor, contents undefined.</summary>
     public Tensor New(Shape shape) => new(this, shape, null);
@@ -53,8 +69,32 @@ public abstract partial class Device : IDisposable
     /// <summary>Copies logical row-major values (NCHW for maps) in; the count must match.</summary>
     public abstract void Write(Tensor to, ReadOnlySpan<float> values);
 
+    /// <summary>
+    /// Photographs as they have their bytes, [image][row][column][3], into a map of three channels; values are what the 256 bytes stand for. A
+    /// device beside the host gets a quarter of the data so.
+    /// </summary>
+    public virtual void Write(Tensor to, ReadOnlySpan<byte> photographs, float[] byteValues)
+    {
+        CheckCount(to, photographs.Length);
+        if (expanded.Length != photographs.Length) expanded = new float[photographs.Length];
+        int area = to.Shape.Height * to.Shape.Width;
+        for (int n = 0; n < to.Shape.Images; n++)
+        {
+            var from = photographs.Slice(3 * n * area, 3 * area);
+            Span<float> red = expanded.AsSpan(3 * n * area, area), green = expanded.AsSpan((3 * n + 1) * area, area), blue = expanded.AsSpan((3 * n + 2) * area, area);
+            for (int i = 0; i < area; i++) (red[i], green[i], blue[i]) = (byteValues[from[3 * i]], byteValues[from[3 * i + 1]], byteValues[from[3 * i + 2]]);
+        }
+        Write(to, expanded);
+    }
+
     /// <summary>Copies logical row-major values out; the count must match.</summary>
     public abstract void Read(Tensor from, Span<float> values);
+
+    /// <summary>Copies some values in, from place `first` on, of a tensor that is no map: it may have more than an array holds (<see cref="Shape.Pieces"/>).</summary>
+    public abstract void Write(Tensor to, long first, ReadOnlySpan<float> values);
+
+    /// <summary>Copies some values out, likewise.</summary>
+    public abstract void Read(Tensor from, long first, Span<float> values);
 
     /// <summary>Bytes that an element of such a tensor has in memory.</summary>
     internal virtual int ElementBytes(Shape shape) => 4;
@@ -87,6 +127,11 @@ public abstract partial class Device : IDisposable
     private protected static void CheckCount(Tensor tensor, int count)
     {
         if (tensor.Shape.Count != count) throw new ShapeException($"{count} values do not fit the shape {tensor.Shape}");
+    }
+
+    private protected static void CheckRange(Tensor tensor, long first, int count)
+    {
+        if (tensor.Shape.IsMap || first < 0 || first + count > tensor.Shape.Count) throw new ShapeException($"{count} values from {first} on are no part of the shape {tensor.Shape}");
     }
 
     public virtual void Dispose() { }

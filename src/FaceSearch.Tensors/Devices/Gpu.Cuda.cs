@@ -27,6 +27,7 @@ public sealed unsafe partial class Gpu
     /// <summary>Puts a hand-written kernel on the stream. Its argument struct says where its operands lie (<see cref="Address"/>).</summary>
     internal void Start<T>(in CudaLaunch launch, T arguments) where T : unmanaged
     {
+        if (IsMeter) return;
         if (IsWatched) Watch(launch, arguments);
         else Starter.Start(stream, launch, &arguments, sizeof(T));
     }
@@ -46,7 +47,7 @@ public sealed unsafe partial class Gpu
         if (tensorMaps.TryGetValue(plan, out var known)) return Address(known);
         byte* room = stackalloc byte[4 * TensorMapFloats + TensorMapBoundary];
         byte* map = room + (TensorMapBoundary - (nint)room % TensorMapBoundary) % TensorMapBoundary;
-        Starter.Encode(plan, map);
+        if (!IsMeter) Starter.Encode(plan, map);
         return Address(tensorMaps[plan] = From(Shape.Of(TensorMapFloats), MemoryMarshal.Cast<byte, float>(new ReadOnlySpan<byte>(map, 4 * TensorMapFloats))));
     }
 }

@@ -15,7 +15,7 @@ public sealed partial class Gpu
 
     public override void Repeat(Recording recording, StepExchange exchange, Action step)
     {
-        if (!Replays || recording.WhyNot is not null)
+        if (IsMeter || !Replays || recording.WhyNot is not null)
         {
             step();
             return;

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using ILGPU;
 using ILGPU.Runtime;
 using ILGPU.Runtime.Cuda;
@@ -18,22 +19,26 @@ public sealed partial class Gpu : Device
     readonly GpuUploads uploads;
     KernelClock? clock;
 
-    internal Gpu(GpuAccelerator accelerator)
+    internal Gpu(GpuAccelerator accelerator, bool meters = false)
     {
-        this.accelerator = accelerator;
+        (this.accelerator, IsMeter) = (accelerator, meters);
         accelerator.Accelerator.Bind();
-        stream = accelerator.Accelerator.CreateStream();
-        pool = new(accelerator.Accelerator);
+        stream = meters ? accelerator.Accelerator.DefaultStream : accelerator.Accelerator.CreateStream();
+        pool = new(accelerator.Accelerator, meters);
         uploads = new(accelerator.Accelerator);
         Hopper = accelerator.Starter is { IsHopper: true };
     }
 
     public override string Name => accelerator.Name;
+    public override bool IsMeter { get; }
+    public override Device NewMeter() => new Gpu(accelerator, meters: true) { Precision = Precision, Hopper = Hopper, GradientFloats = GradientFloats, LogSumFloats = LogSumFloats };
+    public override long HeldBytes => pool.HeldBytes;
+    public override (long All, long Free)? MemoryBytes => accelerator.MemoryBytes;
     /// <summary>Fills new memory with NaN, so that tests find what reads before it writes.</summary>
     internal bool Poison { get; init; }
     /// <summary>What notes the times of launches, while somebody wants to know.</summary>
     internal KernelClock? Clock { get; set; }
-    internal override KernelClock KernelClock => clock ??= stream is CudaStream cuda ? new EventClock(this, cuda) : new WaitingClock(this);
+    internal override KernelClock KernelClock => clock ??= stream is CudaStream cuda && !IsMeter ? new EventClock(this, cuda) : new WaitingClock(this);
     /// <summary>Whether its kernels run on the CPU.</summary>
     public bool IsSimulated => !accelerator.IsCuda;
 
@@ -59,6 +64,7 @@ public sealed partial class Gpu : Device
 
     void Launch<K>(K kernel, int x, int y = 1, int z = 1) where K : struct, IKernel
     {
+        if (IsMeter) return;
         var config = new KernelConfig(new Index3D(x, y, z), new Index3D(Threads, 1, 1));
         if (IsWatched) Watch(config, kernel);
         else accelerator.Launch(stream, config, kernel);
@@ -105,7 +111,7 @@ public sealed partial class Gpu : Device
         CheckCount(to, values.Length);
         if (!to.Shape.IsMap)
         {
-            Upload(Of(to), values);
+            foreach (var (first, count) in to.Shape.Pieces()) Write(to, first, values.Slice((int)first, count));
             return;
         }
         using var rows = New(Shape.Of(to.Shape.Rows, to.Shape.Cols));
@@ -113,8 +119,25 @@ public sealed partial class Gpu : Device
         Unflatten(rows, to);
     }
 
-    /// <summary>Some of the floats of a tensor as they lie, from the first one named on.</summary>
-    internal void Write(Tensor to, long first, ReadOnlySpan<float> values) => Upload(Of(to).SubView(first, values.Length), values);
+    public override void Write(Tensor to, long first, ReadOnlySpan<float> values)
+    {
+        CheckRange(to, first, values.Length);
+        Upload(Of(to).SubView(first, values.Length), values);
+    }
+
+    public override void Write(Tensor to, ReadOnlySpan<byte> photographs, float[] byteValues)
+    {
+        CheckCount(to, photographs.Length);
+        if (photographs.Length % 4 != 0)
+        {
+            base.Write(to, photographs, byteValues);
+            return;
+        }
+        var four = MemoryMarshal.Cast<byte, float>(photographs);
+        var rows = new GpuRows(to.Shape);
+        using Tensor bytes = From(Shape.Of(four.Length), four), values = From(Shape.Of(byteValues.Length), byteValues);
+        Pass(new BytesCell(Of(bytes).Cast<byte>(), Of(values), Map(to), rows), rows);
+    }
 
     public override void Read(Tensor from, Span<float> values)
     {
@@ -129,8 +152,15 @@ public sealed partial class Gpu : Device
         Download(Of(rows), values);
     }
 
+    public override void Read(Tensor from, long first, Span<float> values)
+    {
+        CheckRange(from, first, values.Length);
+        Download(Of(from).SubView(first, values.Length), values);
+    }
+
     void Upload(View to, ReadOnlySpan<float> values)
     {
+        if (IsMeter) return;
         NotWhileRecording("values of the host are copied");
         // OpenCL knows no page-locked memory: there the copy is waited for.
         if (accelerator.IsCuda) uploads.Copy(stream, to, values);
@@ -140,6 +170,11 @@ public sealed partial class Gpu : Device
     /// Waits for everything before it.
     void Download<T>(ArrayView<T> from, Span<T> values) where T : unmanaged
     {
+        if (IsMeter)
+        {
+            values.Clear();
+            return;
+        }
         NotWhileRecording("the host waits for values");
         from.CopyToCPU(stream, values);
         uploads.Arrived();
@@ -161,6 +196,7 @@ public sealed partial class Gpu : Device
 
     public override void Synchronize()
     {
+        if (IsMeter) return;
         NotWhileRecording("the host waits");
         stream.Synchronize();
         uploads.Arrived();
@@ -172,7 +208,7 @@ public sealed partial class Gpu : Device
         clock?.Dispose();
         uploads.Dispose();
         pool.Dispose();
-        stream.Dispose();
+        if (!IsMeter) stream.Dispose();
     }
 }
 

@@ -36,6 +36,9 @@ sealed class GpuAccelerator
     public bool IsCuda => Accelerator is CudaAccelerator;
     public string Name => IsCuda ? $"cuda ({Accelerator.Name})" : "simulated GPU (OpenCL on the CPU)";
 
+    /// <summary>Of the whole GPU, and what is free of it now; the simulated one has all its memory free.</summary>
+    public (long All, long Free) MemoryBytes => (Accelerator.MemorySize, Accelerator is CudaAccelerator cuda ? cuda.GetFreeMemory() : Accelerator.MemorySize);
+
     /// <summary>Runs the hand-written kernels of the simulated GPU. Tests set it: the program itself carries no emulator.</summary>
     public static CudaStarter? Emulator { get; set; }
 

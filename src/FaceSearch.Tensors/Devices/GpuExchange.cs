@@ -27,7 +27,8 @@ public sealed partial class Gpu
     {
         readonly Gpu gpu;
         readonly int header;
-        readonly AcceleratorStream road;
+        // Null on a meter: nothing travels.
+        readonly AcceleratorStream? road;
         readonly GpuFerry[] ferries;
         readonly Tensor byteValues;
         int turn;
@@ -44,7 +45,7 @@ public sealed partial class Gpu
             Places = gpu.New(Shape.Of(numbers));
             var accelerator = gpu.accelerator.Accelerator;
             accelerator.Bind();
-            road = accelerator.CreateStream();
+            road = gpu.IsMeter ? null : accelerator.CreateStream();
             ferries = [.. Enumerable.Range(0, 2).Select(_ => new GpuFerry(accelerator, road, gpu.New(Shape.Of(checked(header + (int)images.Count)))))];
             this.byteValues = gpu.From(Shape.Of(256), byteValues);
             // Whoever had this memory before is done with it.
@@ -104,9 +105,9 @@ public sealed partial class Gpu
         {
             base.Dispose();
             gpu.Synchronize();
-            road.Synchronize();
+            road?.Synchronize();
             foreach (var ferry in ferries) ferry.Dispose();
-            road.Dispose();
+            road?.Dispose();
             Places.Dispose();
             byteValues.Dispose();
             outcome?.Dispose();

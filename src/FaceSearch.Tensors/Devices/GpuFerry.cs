@@ -5,16 +5,16 @@ namespace FaceSearch.Tensors;
 
 /// <summary>
 /// A piece of memory on both sides, page-locked on the host's, and the way from one to the other on a stream beside
-/// everything else. On the simulated GPU, which has no such memory, the copy is waited for.
+/// everything else. On the simulated GPU, which has no such memory, the copy is waited for; without a stream nothing is copied.
 /// </summary>
 sealed class GpuFerry : IDisposable
 {
     readonly Accelerator accelerator;
-    readonly AcceleratorStream stream;
+    readonly AcceleratorStream? stream;
     readonly PageLockedArray1D<float>? locked;
     readonly CudaEvent? arrived;
 
-    public GpuFerry(Accelerator accelerator, AcceleratorStream stream, Tensor memory)
+    public GpuFerry(Accelerator accelerator, AcceleratorStream? stream, Tensor memory)
     {
         (this.accelerator, this.stream, Memory) = (accelerator, stream, memory);
         int floats = checked((int)memory.Shape.Count);
@@ -28,6 +28,7 @@ sealed class GpuFerry : IDisposable
     /// <summary>Sends the first floats of the host's side.</summary>
     public void Start(int floats)
     {
+        if (stream is null) return;
         var to = Gpu.Of(Memory).SubView(0, floats);
         if (locked is null)
         {

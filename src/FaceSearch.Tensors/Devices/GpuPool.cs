@@ -8,24 +8,25 @@ namespace FaceSearch.Tensors;
 /// Memory of a GPU: a few large slabs, cut into aligned blocks that are kept by size when they come back. A driver's own
 /// allocation takes longer than most kernels, and its freeing waits for all of them. Blocks of a slab that is in use are not
 /// joined, so that equal steps find equal blocks in equal places: after the first, a step allocates nothing. Slabs that nobody uses any more
-/// are cut anew before there are more of them.
+/// are cut anew before there are more of them. One that meters cuts slabs that nothing is behind.
 /// </summary>
-sealed class GpuPool(Accelerator accelerator) : IDisposable
+sealed class GpuPool(Accelerator accelerator, bool meters = false) : IDisposable
 {
     // A slab is as large as all before it together, between these: few of them, and little for a small network.
     const long FirstBytes = 64 << 20, MostBytes = 512 << 20;
 
-    public sealed class Slab(int number, MemoryBuffer1D<float, Stride1D.Dense> buffer)
+    public sealed class Slab(int number, MemoryBuffer buffer, View floats, nint address)
     {
         long cut;
 
         /// Where it begins, as hand-written kernels take it.
-        public nint Address { get; } = GpuAccelerator.Address(buffer);
+        public nint Address => address;
         public int Number => number;
-        public MemoryBuffer1D<float, Stride1D.Dense> Buffer => buffer;
+        public MemoryBuffer Buffer => buffer;
+        public View Floats => floats;
 
         /// Floats that have not been cut off yet.
-        public long Rest => buffer.Length - cut;
+        public long Rest => floats.Length - cut;
         /// Blocks that are rented.
         public int Rented { get; set; }
 
@@ -42,7 +43,7 @@ sealed class GpuPool(Accelerator accelerator) : IDisposable
     public sealed class Block(Slab slab, long offset, long floats) : Memory
     {
         public Slab Slab => slab;
-        public View Floats { get; } = slab.Buffer.View.BaseView.SubView(offset, floats);
+        public View Floats { get; } = slab.Floats.SubView(offset, floats);
         public nint Address => slab.Address + 4 * (nint)offset;
         public override long Bytes => 4 * floats;
         public (int, long) Place => (slab.Number, offset);
@@ -57,6 +58,8 @@ sealed class GpuPool(Accelerator accelerator) : IDisposable
 
     /// <summary>Allocations of the driver.</summary>
     public int Slabs => slabs.Count;
+    /// <summary>What the driver has given, used or not.</summary>
+    public long HeldBytes => slabs.Sum(s => s.Buffer.LengthInBytes);
 
     /// <summary>A point in time, counted in rents.</summary>
     public long Now { get; private set; }
@@ -109,24 +112,37 @@ sealed class GpuPool(Accelerator accelerator) : IDisposable
     Slab Grow(long floats)
     {
         accelerator.Bind();
-        long held = slabs.Sum(s => s.Buffer.LengthInBytes), usual = Math.Clamp(held, FirstBytes, MostBytes) / 4;
+        long held = HeldBytes, usual = Math.Clamp(held, FirstBytes, MostBytes) / 4;
         // Where there is not so much left, just what is needed.
         var buffer = (usual > floats ? Allocate(usual, out _) : null) ?? Allocate(floats, out var error)
             ?? throw new DeviceException($"{accelerator.Name} has no {floats >> 18} MiB left ({held >> 20} MiB of its {accelerator.MemorySize >> 20} MiB are held here): a smaller Train.Batch needs less", error);
-        var slab = new Slab(slabs.Count, buffer);
+        var slab = buffer is MemoryBuffer1D<float, Stride1D.Dense> real ? new Slab(slabs.Count, real, real.View.BaseView, GpuAccelerator.Address(real))
+            : new(slabs.Count, buffer, buffer.AsArrayView<float>(0, buffer.Length), (nint)held + GpuLayout.Alignment);
         slabs.Add(slab);
         return slab;
     }
 
-    MemoryBuffer1D<float, Stride1D.Dense>? Allocate(long floats, out AcceleratorException? error)
+    MemoryBuffer? Allocate(long floats, out AcceleratorException? error)
     {
         error = null;
+        if (meters) return new NoMemory(accelerator, floats);
         try { return accelerator.Allocate1D<float>(floats); }
         catch (AcceleratorException e)
         {
             error = e;
             return null;
         }
+    }
+
+    /// What a meter cuts.
+    sealed class NoMemory : MemoryBuffer
+    {
+        public NoMemory(Accelerator accelerator, long floats) : base(accelerator, floats, sizeof(float)) => NativePtr = GpuLayout.Alignment;
+
+        protected override void MemSet(AcceleratorStream stream, byte value, in ArrayView<byte> view) => throw new NotSupportedException();
+        protected override void CopyFrom(AcceleratorStream stream, in ArrayView<byte> from, in ArrayView<byte> to) => throw new NotSupportedException();
+        protected override void CopyTo(AcceleratorStream stream, in ArrayView<byte> from, in ArrayView<byte> to) => throw new NotSupportedException();
+        protected override void DisposeAcceleratorObject(bool disposing) { }
     }
 
     public void Dispose()

@@ -13,9 +13,16 @@ sealed class GpuUploads(Accelerator accelerator) : IDisposable
     // By length: a training has few of them.
     readonly Dictionary<int, Stack<PageLockedArray1D<float>>> free = [];
     readonly List<PageLockedArray1D<float>> underWay = [];
+    // So much may be under way; whoever copies more waits for it.
+    const long MostFloats = 64 << 20;
 
     public void Copy(AcceleratorStream stream, View to, ReadOnlySpan<float> values)
     {
+        if (underWay.Sum(p => p.Length) + values.Length > MostFloats && underWay.Count > 0)
+        {
+            stream.Synchronize();
+            Arrived();
+        }
         var piece = free.TryGetValue(values.Length, out var pieces) && pieces.TryPop(out var reused) ? reused : accelerator.AllocatePageLocked1D<float>(values.Length);
         values.CopyTo(piece.Span);
         to.CopyFromPageLockedAsync(stream, piece);

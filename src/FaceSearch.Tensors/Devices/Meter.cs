@@ -15,7 +15,11 @@ public sealed partial class Meter : Device
 
     private protected override Memory Allocate(Shape shape) => new Nothing(CpuLayout.Bytes(shape));
     private protected override void Free(Memory memory) { }
+    public override bool IsMeter => true;
+
     private protected override void Clear(Tensor tensor) { }
     public override void Write(Tensor to, ReadOnlySpan<float> values) => CheckCount(to, values.Length);
     public override void Read(Tensor from, Span<float> values) => values.Clear();
+    public override void Write(Tensor to, long first, ReadOnlySpan<float> values) => CheckRange(to, first, values.Length);
+    public override void Read(Tensor from, long first, Span<float> values) => values.Clear();
 }

@@ -31,4 +31,16 @@ public sealed partial class Reference : Device
         var memory = Of(from);
         for (int i = 0; i < values.Length; i++) values[i] = (float)memory[i];
     }
+
+    public override void Write(Tensor to, long first, ReadOnlySpan<float> values)
+    {
+        CheckRange(to, first, values.Length);
+        for (int i = 0; i < values.Length; i++) Of(to)[(int)first + i] = values[i];
+    }
+
+    public override void Read(Tensor from, long first, Span<float> values)
+    {
+        CheckRange(from, first, values.Length);
+        for (int i = 0; i < values.Length; i++) values[i] = (float)Of(from)[(int)first + i];
+    }
 }

@@ -3,34 +3,49 @@ namespace FaceSearch.Tensors;
 /// <summary>
 /// The head on tensor cores (kernels/MarginSoftmax*.cu): embeddings and centres rounded to bf16, all sums, losses and the centres
 /// themselves in fp32. Some classes at a time: they are packed, and then used while they lie in the L2 cache, so that no copy of a million
-/// centres exists, and none can be out of date. Those that Partial FC drew are packed by their index and moved by it. Memory beyond the operands is that of one piece, and 8 bytes a row and 128 classes.
+/// centres exists, and none can be out of date. Those that Partial FC drew are packed by their index and moved by it. Memory beyond the operands is that of one piece, and 8 bytes a row and 128 classes, 16 MiB at most.
 /// </summary>
 public sealed partial class Gpu
 {
+    /// Most floats of the sums that tiles of classes leave for each row: 16 MiB, and then they are joined.
+    internal int LogSumFloats { get; init; } = 1 << 22;
+
     void MarginSoftmaxBf16(Tensor unit, Tensor centres, int[] labels, Margin margin, MarginRows rows, Tensor loss)
     {
         int batch = unit.Shape.Rows, classes = rows.ClassesOf(centres), most = PieceClasses(unit, classes);
         using var x = Pack(unit);
         using var piece = NewRows(most, centres.Shape.Cols, squares: true);
-        using Tensor numbers = NumbersOf(rows.Exchange, new() { Margin = margin }, labels), losses = New(Shape.Of(batch)), partials = New(Shape.Of(CudaKernels.MarginPartials(classes), 2, batch));
-        for (int first = 0; first < classes; first += most)
+        using Tensor numbers = NumbersOf(rows.Exchange, new() { Margin = margin }, labels), losses = New(Shape.Of(batch));
+        // Tiles whose sums exist at a time, whatever the pieces.
+        int tiles = CudaKernels.MarginPartials(classes), some = Math.Clamp(LogSumFloats / (2 * batch), 1, tiles), groups = (tiles + some - 1) / some;
+        using Tensor partials = New(Shape.Of(some, 2, batch));
+        using var joined = groups == 1 ? null : New(Shape.Of(groups, 2, batch));
+        for (int group = 0; group < groups; group++)
         {
-            int count = Math.Min(most, classes - first);
-            Pack(centres, first, count, piece, rows.Drawn);
-            var args = new MarginForwardArguments
-            {
-                Tile = Tile(x, piece, numbers, rows, margin, first, count), Partials = Address(partials) + (nint)(8L * batch * (first / CudaKernels.TileSide)), Cosines = Address(rows.Cosines),
-            };
-            Start(Hopper ? CudaKernels.MarginForwardHopper(args) : CudaKernels.MarginForward(args, false), args);
+            int begin = group * some * CudaKernels.TileSide, end = Math.Min(classes, begin + some * CudaKernels.TileSide);
+            for (int first = begin; first < end; first += most) Forward(first, Math.Min(most, end - first), (first - begin) / CudaKernels.TileSide);
+            if (joined is null) break;
+            var join = new MarginJoinArguments { Partials = Address(partials), Joined = Address(joined) + (nint)(8L * batch * group), Batch = batch, Tiles = CudaKernels.MarginPartials(end - begin) };
+            Start(CudaKernels.MarginJoin(join), join);
         }
         var ofRows = new MarginRowsArguments
         {
-            Partials = Address(partials), Cosines = Address(rows.Cosines), Labels = LabelsAt(numbers, rows), FalseLogSums = Address(rows.FalseLogSums), Losses = Address(losses), Numbers = Address(numbers), Scales = new(margin),
-            Batch = batch, Tiles = CudaKernels.MarginPartials(classes),
+            Partials = Address(joined ?? partials), Cosines = Address(rows.Cosines), Labels = LabelsAt(numbers, rows), FalseLogSums = Address(rows.FalseLogSums), Losses = Address(losses), Numbers = Address(numbers), Scales = new(margin),
+            Batch = batch, Tiles = joined is null ? tiles : groups,
         };
         Start(CudaKernels.MarginRows(ofRows), ofRows);
         var ofLoss = new MarginLossArguments { Losses = Address(losses), Loss = Address(loss), Numbers = Address(numbers), Batch = batch };
         Start(CudaKernels.MarginLoss(ofLoss), ofLoss);
+
+        void Forward(int first, int count, int tile)
+        {
+            Pack(centres, first, count, piece, rows.Drawn);
+            var args = new MarginForwardArguments
+            {
+                Tile = Tile(x, piece, numbers, rows, margin, first, count), Partials = Address(partials) + (nint)(8L * batch * tile), Cosines = Address(rows.Cosines),
+            };
+            Start(Hopper ? CudaKernels.MarginForwardHopper(args) : CudaKernels.MarginForward(args, false), args);
+        }
     }
 
     void MarginSoftmaxBackwardBf16(Tensor unit, Tensor centres, int[] labels, Margin margin, MarginRows rows, Tensor dLoss, Tensor? dUnit, Tensor? dCentres, CentreUpdate? update)

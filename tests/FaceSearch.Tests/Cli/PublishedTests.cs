@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Globalization;
 using System.Runtime.InteropServices;
 using System.Text.RegularExpressions;
 using FaceSearch.Tests.Kernels;
@@ -102,6 +103,42 @@ public sealed class PublishedTests(Bundle bundle) : IClassFixture<Bundle>
         using var program = Program();
         foreach (var device in TestDevice.WhyNoSimulatedGpu is null ? new[] { "cpu", "simulated" } : ["cpu"])
             program.Run(["train", "--device", device, "--runs", program.In(device), .. Facesearch.Tiny]).Ended(0);
+    }
+
+    /// A search in the place of one on the GPU, which runs no kernel here: the program on the CPU, or what a script makes of it.
+    static (Finished Run, string[] Row) Race(Facesearch program, string seconds, string script)
+    {
+        File.WriteAllText(program.In("search.sh"), "#!/bin/sh\n" + script);
+        if (!OperatingSystem.IsWindows()) File.SetUnixFileMode(program.In("search.sh"), UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        var run = program.Run("gpu", "search", seconds, program.In("results"), program.In("search.sh"));
+        var rows = program.In("results/fake-hopper.csv");
+        return (run, File.Exists(rows) ? File.ReadAllLines(rows)[^1].Split(',') : []);
+    }
+
+    [Fact]
+    public void TheSearchOnTheGpuIsSetAgainstTwoThreadsOfTheCpu()
+    {
+        using var program = Program("facesearch-perf", fakeGpu: true);
+        var (run, row) = Race(program, "150", $"exec '{Path.Combine(bundle.Inside, "facesearch")}' $(echo \"$@\" | sed 's/--device cuda --set Train.Precision=bf16/--device cpu/')");
+        Assert.Matches(@"^search: \d+ trials an hour on the GPU; \d+ on 2 threads of the CPU: \d+\.\d times as many$", run.Ended(0).Lines[^1]);
+        Assert.Equal("gpu-search", row[3]);
+        double ours = double.Parse(row[5], CultureInfo.InvariantCulture), peer = double.Parse(row[13], CultureInfo.InvariantCulture), ratio = double.Parse(row[18], CultureInfo.InvariantCulture);
+        Assert.Equal("cpu 2 threads", row[14]);
+        Assert.Equal(peer / ours, ratio, 1e-3);
+        Assert.Contains("| gpu-search |", program.Run("gpu", "table", program.In("results")).Ended(0).Out);
+    }
+
+    [Fact]
+    public void ACpuThatIsLateIsLeftOutAndAGpuThatFailsIsNot()
+    {
+        using var program = Program("facesearch-perf", fakeGpu: true);
+        const string gpu = "case \"$*\" in *'--device cuda'*) ";
+        var (failed, none) = Race(program, "20", gpu + "exit 3;; esac");
+        Assert.Equal("search: the GPU's has no figure", failed.Ended(1).Lines[^1]);
+        Assert.Empty(none);
+        var (late, row) = Race(program, "2", gpu + "echo best=1 baseline=1 trials=4 seconds=1; exit 0;; esac; exec sleep 60");
+        Assert.EndsWith("on 2 threads of the CPU it was not done in what was left of the time", late.Ended(0).Lines[^1]);
+        Assert.Equal(("gpu-search", "", ""), (row[3], row[13], row[18]));
     }
 
     static string Result(Finished run, string part) => run.Lines.Last(l => l.StartsWith(part + " ", StringComparison.Ordinal))[part.Length..].Trim();

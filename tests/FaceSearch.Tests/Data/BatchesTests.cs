@@ -22,7 +22,7 @@ public class BatchesTests
         // One image a batch and no augmentation: the values tell which image it is.
         var batches = new Batches(Faces, Size, 1, 4, new(Shift: false, Flip: false));
         var centres = new float[Faces.Count][];
-        for (int i = 0; i < Faces.Count; i++) Batches.Centre(Faces, i, 1, Size, false, centres[i] = new float[3 * Size * Size]);
+        for (int i = 0; i < Faces.Count; i++) Pixels.Centre(Faces, i, 1, Size, false, centres[i] = new float[3 * Size * Size]);
         int[] Epoch(int number) => [.. Enumerable.Range(0, Faces.Count).Select(s =>
         {
             var (image, label) = Fill(batches, number * Faces.Count + s);

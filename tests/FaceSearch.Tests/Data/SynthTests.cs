@@ -29,7 +29,7 @@ public class SynthTests
         var data = FaceData.Load(new Settings());
         int size = 48, d = 3 * size * size;
         var pixels = new float[data.Choose.Faces.Count * d];
-        Batches.Centre(data.Choose.Faces, 0, data.Choose.Faces.Count, size, mirror: false, pixels);
+        Pixels.Centre(data.Choose.Faces, 0, data.Choose.Faces.Count, size, mirror: false, pixels);
         var result = Verification.Evaluate(pixels, d, data.Choose.Pairs);
         Assert.InRange(result.Accuracy, 0.56, 0.74);
     }

@@ -35,6 +35,7 @@ public sealed class FakeCudaTests : IDisposable
         var told = program.Run("doctor").Ended(0).Out;
         Assert.Contains("the NVIDIA driver speaks CUDA 13.0; 1 GPU", told);
         Assert.Contains("Fake Hopper, 80.0 GiB, compute capability 9.0, 132 multiprocessors", told);
+        Assert.Contains("80.0 GiB of its memory are free", told);
         Assert.Contains("auto is cuda here", told);
         // No kernel ran, and that shows.
         Assert.Contains("its results are WRONG", told);
@@ -194,6 +195,29 @@ public sealed class FakeCudaTests : IDisposable
         Assert.InRange(launches.Length, 4 * 100, 10_000);
         // Every launch takes as long as the driver says: one hundredth of a millisecond.
         Assert.All(table.Split('\n')[1..^2].Select(l => l.Split(',')), cells => Assert.Equal(0.01 * double.Parse(cells[3], CultureInfo.InvariantCulture), double.Parse(cells[4], CultureInfo.InvariantCulture), 1e-3));
+    }
+
+    /// The head alone, on tensor cores, with SGD; what memory it takes is what was planned.
+    [Fact]
+    public void TheHeadIsProfiledAsItIsTrained()
+    {
+        Assert.SkipWhen(CudaKernels.Ptx("MatMul") is null, "this build has no clang 19");
+        string[] head = ["profile", "head", "--identities", "5000", "--batch", "64", "--dimension", "128", "--sample", "0.1", "--sgd", "--steps", "2", "--peak", "1000", "--bandwidth", "100"];
+        var told = program.Run([.. head, "--device", "cuda", "--precision", "bf16"]).Ended(0).Out;
+        Assert.Contains(Calls("launch"), l => l.StartsWith("launch margin_centres@", StringComparison.Ordinal));
+        Assert.Matches(@"(?m)^margin_centres ", told);
+        var memory = Regex.Match(told, @"tensors take at most ([\d.]+) MiB, planned ([\d.]+)");
+        Assert.True(memory.Success, told);
+        Assert.Equal(memory.Groups[1].Value, memory.Groups[2].Value);
+        program.Run([.. head, "--device", "cpu", "--precision", "bf16"]).Refused("precision bf16 needs a GPU", "the CPU computes in fp32 alone");
+    }
+
+    [Fact]
+    public void ATrainingTellsWhatItTakesAndIsRefusedWhereThatIsTooMuch()
+    {
+        Assert.Matches(@"(?m)^seed \d+: takes 64 MiB of 81920 that are free on cuda \(Fake Hopper\), for tensors of at most \d MiB$", program.Run(["train", "--device", "cuda", .. Facesearch.Tiny]).Ended(0).Out);
+        program.Run(["train", "--device", "cuda", .. Facesearch.Tiny, "--set", "Data.SynthIdentities=300", "--set", "Data.SynthImages=30", "--set", "Data.Size=112", "--set", "Data.Margin=0", "--set", "Train.Batch=4096", "--set", "Net.Kind=iresnet100", "--set", "Net.Width=2"])
+            .Refused("Fake Hopper) has 81920 MiB and this training takes", "a smaller Train.Batch needs less");
     }
 
     /// Of one step of the tiny network, in turn, beside its convolutions: a linear layer and the head.

@@ -155,6 +155,27 @@ public class MarginSoftmaxKernelTests
         }
     }
 
+    /// Some tiles joined, and what they gave once more, as a large head does; to double precision, in any order of threads with the same bits.
+    [Theory, InlineData(1, 1), InlineData(5, 3), InlineData(8, 128), InlineData(13, 129), InlineData(33, 700)]
+    public void SumsOfTilesAreJoined(int batch, int tiles)
+    {
+        float[] most = Bf16.Normal(batch * tiles, 32, 20), sums = [.. Bf16.Normal(batch * tiles, 33).Select(s => 1 + Math.Abs(s))];
+        var runs = Enum.GetValues<Order>().Select(order =>
+        {
+            using Global<float> partials = new([.. most.Zip(sums, (m, s) => new[] { m, s }).SelectMany(p => p)]), joined = new(2 * batch);
+            var args = new MarginJoinArguments { Partials = partials.Address, Joined = joined.Address, Batch = batch, Tiles = tiles };
+            Emulator.Run(CudaKernels.MarginJoin(args), args, order);
+            return joined.Values.ToArray();
+        }).ToArray();
+        Assert.All(runs, run => Assert.Equal(runs[0], run));
+        for (int b = 0; b < batch; b++)
+        {
+            var own = Enumerable.Range(0, tiles).Select(t => t * batch + b).ToArray();
+            double largest = own.Max(i => most[i]), expected = largest + Math.Log2(own.Sum(i => sums[i] * Math.Pow(2, most[i] - largest)));
+            Assert.InRange(runs[0][2 * b] + Math.Log2(runs[0][2 * b + 1]), expected - 1e-5, expected + 1e-5);
+        }
+    }
+
     /// Unit embeddings and centres that bf16 holds; some rows have no class, one centre is zero, some classes have two rows.
     static (float[] Unit, float[] Centres, int[] Labels) Inputs(int batch, int dimension, int classes)
     {
