@@ -102,6 +102,29 @@ public sealed unsafe partial class Cpu<V>(int threads) : Device where V : struct
         }
     }
 
+    public override void Write(Tensor to, ReadOnlySpan<byte> photographs, float[] byteValues)
+    {
+        CheckPhotographs(to, photographs.Length);
+        int area = to.Shape.Height * to.Shape.Width;
+        fixed (byte* fixedBytes = photographs)
+        fixed (float* fixedValues = byteValues)
+        {
+            byte* bytes = fixedBytes;
+            float* values = fixedValues;
+            workers.Run(to.Shape.Images, (image, _) => Expand(bytes + 3L * image * area, values, Of(to) + 16L * image * area, area));
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    static void Expand(byte* bytes, float* values, float* pixels, int area)
+    {
+        for (int i = 0; i < area; i++, bytes += 3, pixels += 16)
+        {
+            V.Store(V.Zero, pixels);
+            (pixels[0], pixels[1], pixels[2]) = (values[bytes[0]], values[bytes[1]], values[bytes[2]]);
+        }
+    }
+
     public override void Read(Tensor from, Span<float> values)
     {
         CheckCount(from, values.Length);

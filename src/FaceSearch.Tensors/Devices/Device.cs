@@ -75,7 +75,7 @@ public abstract partial class Device : IDisposable
     /// </summary>
     public virtual void Write(Tensor to, ReadOnlySpan<byte> photographs, float[] byteValues)
     {
-        CheckCount(to, photographs.Length);
+        CheckPhotographs(to, photographs.Length);
         if (expanded.Length != photographs.Length) expanded = new float[photographs.Length];
         int area = to.Shape.Height * to.Shape.Width;
         for (int n = 0; n < to.Shape.Images; n++)
@@ -127,6 +127,12 @@ public abstract partial class Device : IDisposable
     private protected static void CheckCount(Tensor tensor, int count)
     {
         if (tensor.Shape.Count != count) throw new ShapeException($"{count} values do not fit the shape {tensor.Shape}");
+    }
+
+    private protected static void CheckPhotographs(Tensor to, int count)
+    {
+        if (!to.Shape.IsMap || to.Shape.Channels != 3) throw new ShapeException($"photographs have three channels, the shape is {to.Shape}");
+        CheckCount(to, count);
     }
 
     private protected static void CheckRange(Tensor tensor, long first, int count)

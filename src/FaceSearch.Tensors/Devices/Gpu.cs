@@ -127,7 +127,7 @@ public sealed partial class Gpu : Device
 
     public override void Write(Tensor to, ReadOnlySpan<byte> photographs, float[] byteValues)
     {
-        CheckCount(to, photographs.Length);
+        CheckPhotographs(to, photographs.Length);
         if (photographs.Length % 4 != 0)
         {
             base.Write(to, photographs, byteValues);
