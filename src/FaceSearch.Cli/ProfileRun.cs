@@ -1,6 +1,6 @@
 using System.CommandLine;
-using System.Globalization;
 using System.Diagnostics;
+using System.Globalization;
 using System.Text;
 using FaceSearch.Recognition;
 using FaceSearch.Search;
