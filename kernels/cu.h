@@ -70,6 +70,11 @@ DEVICE void store16_shared(void* to, const uint (&from)[4])
     asm volatile("st.shared.v4.u32 [%0], {%1, %2, %3, %4};" ::"r"(shared_address(to)), "r"(from[0]), "r"(from[1]), "r"(from[2]), "r"(from[3]) : "memory");
 }
 
+DEVICE void load16_shared(uint (&to)[4], const void* from)
+{
+    asm volatile("ld.shared.v4.u32 {%0, %1, %2, %3}, [%4];" : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3]) : "r"(shared_address(from)) : "memory");
+}
+
 // Four 8×8 matrices of 16-bit elements. Lane l gives the address of row l%8 of matrix l/8, and gets of each matrix the
 // elements (l/4, l%4·2) and (l/4, l%4·2 + 1); transposed: (l%4·2, l/4) and (l%4·2 + 1, l/4).
 DEVICE void load_matrices(uint (&to)[4], const void* row)

@@ -25,7 +25,7 @@ public sealed partial class Gpu
         else
         {
             var args = Dense(x, weight.Shape, y.Shape, sliding) with { On = on, Weight = Address(packed), Y = Address(y), Moments = tiles is null ? 0 : Address(tiles) };
-            Start(CudaKernels.Conv2dForward(args), args);
+            Start(Conv2dPass.Forward, args);
         }
         if (tiles is null) return;
         // Of the values as they were rounded, which are those of y.
@@ -38,17 +38,17 @@ public sealed partial class Gpu
 
     void Conv2dDataBf16(Tensor dy, Tensor weight, Tensor dx, Sliding sliding)
     {
-        using var packed = PackWeight(weight, sliding);
         if (IsDepthwise(weight, sliding))
         {
+            using var packed = PackWeight(weight, sliding);
             var args = Depthwise(dy, weight.Shape, dx.Shape, sliding) with { Weight = Address(packed), Y = Address(dx) };
             Start(CudaKernels.DepthwiseData(args), args);
+            return;
         }
-        else
-        {
-            var args = Dense(dy, weight.Shape, dx.Shape, sliding) with { Weight = Address(packed), Y = Address(dx) };
-            Start(CudaKernels.Conv2dData(args), args);
-        }
+        var dense = Dense(dy, weight.Shape, dx.Shape, sliding) with { Y = Address(dx) };
+        bool hopper = TakesHopper(Conv2dPass.Data, dense);
+        using var operand = hopper ? TurnWeight(weight) : PackWeight(weight, sliding);
+        Start(Conv2dPass.Data, dense with { Weight = Address(operand), K = weight.Shape[hopper ? 1 : 0] });
     }
 
     void Conv2dWeightBf16(Tensor x, Tensor dy, Tensor dweight, Sliding sliding)
@@ -58,7 +58,8 @@ public sealed partial class Gpu
         int taps = dweight.Shape[2] * dweight.Shape[3], pitch = GpuLayout.Pitch(x.Shape.Channels), kernels = depthwise ? 1 : dweight.Shape[0], outputs = checked((int)(dy.Shape.Count / dy.Shape.Channels));
         // A depthwise block has 64 channels.
         int slices = depthwise ? CudaKernels.Slices(1, 2 * pitch, outputs, FewTiles) : CudaKernels.Slices(kernels, taps * pitch, outputs, FewTiles);
-        int sliceOutputs = CudaKernels.SliceDepth(outputs, slices);
+        var dense = Dense(x, dweight.Shape, dy.Shape, sliding) with { On = on, Dy = Address(dy) };
+        int sliceOutputs = !depthwise && TakesHopper(Conv2dPass.Weight, dense) ? CudaKernels.SliceDepth(outputs, slices, TensorMapPlan.Box) : CudaKernels.SliceDepth(outputs, slices);
         slices = (outputs + sliceOutputs - 1) / sliceOutputs;
         using Tensor parts = New(Shape.Of(slices, kernels, taps * pitch)), sum = New(Shape.Of(kernels, taps * pitch));
         if (depthwise)
@@ -66,13 +67,24 @@ public sealed partial class Gpu
             var args = Depthwise(x, dweight.Shape, dy.Shape, sliding) with { On = on, Dy = Address(dy), Y = Address(parts), SliceOutputs = sliceOutputs };
             Start(CudaKernels.DepthwiseWeight(args), args);
         }
-        else
-        {
-            var args = Dense(x, dweight.Shape, dy.Shape, sliding) with { On = on, Dy = Address(dy), Y = Address(parts), SliceOutputs = sliceOutputs };
-            Start(CudaKernels.Conv2dWeight(args), args);
-        }
+        else Start(Conv2dPass.Weight, dense with { Y = Address(parts), SliceOutputs = sliceOutputs });
         SumSlices(parts, slices, sum);
         Pass(new UnpackWeightPoint(Of(sum), Of(dweight), InputsOf(dweight, sliding), taps, pitch), dweight.Shape.Count);
+    }
+
+    bool TakesHopper(Conv2dPass pass, in Conv2dArguments args) => Hopper && CudaKernels.FitsHopper(pass, args);
+
+    /// A dense convolution by mma.sync, or by compute capability 9.0's own instructions with tensor maps in its operands' places.
+    void Start(Conv2dPass pass, Conv2dArguments args)
+    {
+        bool hopper = TakesHopper(pass, args);
+        if (hopper)
+            args = args with
+            {
+                X = args.X with { Data = TensorMap(CudaKernels.GatherPlan(pass, args)) },
+                Weight = args.Weight == 0 ? 0 : TensorMap(CudaKernels.WeightPlan(args)), Dy = args.Dy == 0 ? 0 : TensorMap(CudaKernels.DyPlan(args)),
+            };
+        Start(CudaKernels.Conv2d(pass, args, hopper), args);
     }
 
     static Conv2dArguments Dense(Tensor x, Shape weight, Shape y, Sliding sliding) => new()
@@ -113,6 +125,16 @@ public sealed partial class Gpu
         return packed;
     }
 
+    /// Weights for the data gradient as a forward product: bf16 [inputs][taps, last first][pitch of the outputs].
+    Tensor TurnWeight(Tensor weight)
+    {
+        int kernels = weight.Shape[0], inputs = weight.Shape[1], taps = weight.Shape[2] * weight.Shape[3], pitch = GpuLayout.Pitch(kernels);
+        long count = (long)inputs * taps * pitch;
+        var packed = New(Shape.Of(checked((int)(count / 2))));
+        Pass(new TurnWeightPoint(Of(weight), Of(packed).Cast<ushort>(), kernels, inputs, taps, pitch), count);
+        return packed;
+    }
+
     /// A depthwise weight lies as the only kernel over all channels would.
     static int InputsOf(Tensor weight, Sliding sliding) => IsDepthwise(weight, sliding) ? weight.Shape[0] : weight.Shape[1];
 }
@@ -140,6 +162,16 @@ readonly struct RoundWeightPoint(View weight, ArrayView<ushort> packed, int inpu
     {
         long line = i / pitch, input = i - line * pitch, kernel = line / taps, tap = line - kernel * taps;
         packed[i] = input < inputs ? GpuMath.ToBf16(weight[(kernel * inputs + input) * taps + tap]) : (ushort)0;
+    }
+}
+
+/// <summary>[K][inputs][taps] → bf16 [inputs][taps, last first][pitch], zeros past K.</summary>
+readonly struct TurnWeightPoint(View weight, ArrayView<ushort> packed, int kernels, int inputs, long taps, long pitch) : IPoint
+{
+    public void At(long i)
+    {
+        long line = i / pitch, kernel = i - line * pitch, input = line / taps, tap = line - input * taps;
+        packed[i] = kernel < kernels ? GpuMath.ToBf16(weight[(kernel * inputs + input) * taps + taps - 1 - tap]) : (ushort)0;
     }
 }
 
