@@ -3,15 +3,17 @@
 // outside the map, so nobody computes addresses. The depth goes by in steps of 64 channels of a tap; past the pitch the
 // map's are zero, so it does not matter that the weight's are then those of the next tap.
 //
-// conv2d_forward: [outputs] × [K], both along the depth.
-// conv2d_data: stride 1 alone, where it is the forward product of the output's gradient, padded by kernel - 1 - padding, and weights
-// packed the other way, [inputs][taps, last first][pitch of K].
+// conv2d_forward: [outputs] × [K], both operands along the depth.
+// conv2d_data: stride 1 alone, where it is the forward product of the output's gradient, padded by kernel - 1 - padding, and the
+// weights' last tap first, of which a box has 64 of K by 64 channels: across the depth.
 // conv2d_weight: [K] × [tap, channel], both across the depth, which the outputs are; its columns go in boxes of 64 channels of a tap.
 //
-// With _normalised the boxes of the map are changed where they lie, between their arrival and the products: 128 threads note for each line the pixel
-// it holds, a step ahead; each thread then takes four chunks, all of the same channels, and leaves alone those whose pixel does not exist.
+// With _normalised the boxes of the map are changed where they lie, between their arrival and the products: 64 threads of a warpgroup note for each
+// line of its box which pixel it holds, a step ahead; each thread then takes four chunks, all of the same channels, and leaves alone those whose
+// pixel does not exist. (The map's zeros outside cannot tell: a pixel may be zero.)
 // Limits: hopper.h's; of 64 channels of a step that the pitch does not fill, the rest is wasted. _normalised: some 200 instructions
 // of each thread a step, which only the other block of an SM hides.
+#define LEAST_BLOCKS 2
 #include "Conv2d.h"
 #include "hopper.h"
 
@@ -54,17 +56,16 @@ struct Sight {
         load_pixels(to, (const TensorMap*)map.Data, tap.Channel, column(first), row(first), first.Image, tap.Column, tap.Row, arrivals);
     }
 
+    DEVICE int taps() const { return window.Rows.Count * window.Columns.Count; }
     DEVICE int chunks() const { return tiles(map.Pitch, HopperDepth); }   // of a tap
-    DEVICE int steps() const { return window.Rows.Count * window.Columns.Count * chunks(); }
     DEVICE Tap tap(int box) const
     {
-        // Past the last a box repeats: its sums go nowhere.
-        int number = least(box / chunks(), window.Rows.Count * window.Columns.Count - 1);
+        int number = least(box / chunks(), taps() - 1);   // past the last a box repeats: its sums go nowhere
         return {box % chunks() * HopperDepth, number / window.Columns.Count, number % window.Columns.Count};
     }
 };
 
-// Two boxes of a map, and what a deferred norm makes of them: 128 lines, each one pixel's.
+// Two boxes of a map, of either warpgroup one, and what a deferred norm makes of them: a line is a pixel's.
 template <bool normalise> struct Pixels {
     static constexpr bool Changes = normalise;
     static constexpr int Boxes = 2;
@@ -73,11 +74,17 @@ template <bool normalise> struct Pixels {
     OnLoad on;
     Normaliser normaliser;
     int channel;   // of this thread's chunks
-    int* lines;    // [steps in turn][128]: the pixel of each line
+    int* lines;    // [steps in turn][warpgroup][64]: the pixel of each line
 
     DEVICE Pixels(const Sight& sight, const OnLoad& on) : Map((const TensorMap*)sight.map.Data), sight(sight), on(on) {}
 
-    DEVICE int& line(int step, int i) { return lines[step % 2 * TileSide + i]; }
+    static DEVICE int own() { return thread_index() % BoxSide; }   // the line that this thread notes
+    DEVICE int& line(int step, int i) { return lines[(step % 2 * 2 + warpgroup()) * BoxSide + i]; }
+
+    DEVICE void note(int step, const Place& output, const Tap& tap)
+    {
+        if (thread_index() % 128 < BoxSide) line(step, own()) = sight.pixel(output, tap);
+    }
 
     DEVICE void take(int first)
     {
@@ -90,9 +97,9 @@ template <bool normalise> struct Pixels {
         if (channel >= sight.map.Pitch) return;
         UNROLL
         for (int i = 0; i < 4; i++) {
-            int n = thread_index() / 128 * BoxSide + thread_index() % 128 / 8 + 16 * i, pixel = line(step, n);
+            int n = thread_index() % 128 / 8 + 16 * i, pixel = line(step, n);
             if (pixel < 0) continue;
-            char* at = boxes + n * BoxLineBytes + ((thread_index() % 8 ^ (n & 7)) << 4);
+            char* at = boxes + warpgroup() * BoxBytes + n * BoxLineBytes + ((thread_index() % 8 ^ (n & 7)) << 4);
             uint chunk[4];
             load16_shared(chunk, at);
             normaliser.apply(chunk, on, (i64)pixel * sight.map.Pitch + channel);
@@ -104,58 +111,35 @@ template <bool normalise> struct Pixels {
 // Left operand [128 outputs][64 channels of a tap].
 template <bool normalise> struct TapPixels : Pixels<normalise> {
     static constexpr bool AlongDepth = true;
-    Place first, second, own;
+    Place place;   // of the output whose line is this thread's; a thread that loads has its box's first
     Tap loading, coming;
 
-    DEVICE TapPixels(const Sight& sight, const OnLoad& on, int output)
-        : Pixels<normalise>(sight, on), first(sight.place(output)), second(sight.place(output + BoxSide)), own(sight.place(output + thread_index() % TileSide)) {}
+    DEVICE TapPixels(const Sight& sight, const OnLoad& on, int output) : Pixels<normalise>(sight, on), place(sight.place(output + warpgroup() * BoxSide + this->own())) {}
 
     DEVICE void next(Tap& tap) const { tap.next(this->sight.map.Pitch, this->sight.window.Columns.Count); }
 
-    DEVICE void load(char* to, int, u64* arrivals)
-    {
-        this->sight.load(to, first, loading, arrivals);
-        this->sight.load(to + BoxBytes, second, loading, arrivals);
-        next(loading);
-    }
-
-    DEVICE void note(int step)
-    {
-        if (thread_index() < TileSide) this->line(step, thread_index()) = this->sight.pixel(own, coming);
-    }
-    DEVICE void begin(int* lines) { this->lines = lines, note(0); }
-    DEVICE void look(int step) { this->take(coming.Channel), next(coming), note(step + 1); }
+    DEVICE void load(char* to, int, u64* arrivals) { this->sight.load(to, place, loading, arrivals), next(loading); }
+    DEVICE void begin(int* lines) { this->lines = lines, this->note(0, place, coming); }
+    DEVICE void look(int step) { this->take(coming.Channel), next(coming), this->note(step + 1, place, coming); }
 };
 
-// Right operand [K][tap, channel].
-template <int boxes> struct WeightBoxes {
-    static constexpr bool AlongDepth = true, Changes = false;
+// Right operand, of weights [K][taps][Pitch], Row its first: forward [K][tap, channel]; of the data gradient [last tap first, K][channel].
+template <bool forward, int boxes> struct WeightBoxes {
+    static constexpr bool AlongDepth = forward, Changes = false;
     static constexpr int Boxes = boxes;
     const TensorMap* Map;
-    int Row, Pitch, KernelWidth;
-    Tap loading;
+    int Row, Pitch, Depth, Taps;   // Depth: channels of the gathered map
+    int tap, channel;
 
     DEVICE void load(char* to, int, u64* arrivals)
     {
-        UNROLL
-        for (int i = 0; i < boxes; i++) load_box(to + i * BoxBytes, Map, (loading.Row * KernelWidth + loading.Column) * Pitch + loading.Channel, Row + i * BoxSide, arrivals);
-        loading.next(Pitch, KernelWidth);
+        int row = Row + warpgroup() * BoxSide;
+        if (forward) load_box(to, Map, tap * Pitch + channel, row, arrivals);
+        else load_box(to, Map, (Taps - 1 - tap) * Pitch + row, channel, arrivals);
+        channel += HopperDepth;
+        if (channel >= Depth) channel = 0, tap++;
     }
 };
-
-template <class S, bool normalise> DEVICE void convolve(const Conv2dArguments& args, const Window& window)
-{
-    Outputs outputs(args, 1, 0);
-    TilePlace tile(block_x(), tiles(outputs.Number), tiles(args.PitchY, S::Width));
-    int first = tile.Row * TileSide, column = tile.Column * S::Width;
-    Sight sight{args.X, window, args.OutHeight, args.OutWidth};
-    TapPixels<normalise> x(sight, args.On, first);
-    WeightBoxes<S::Width / BoxSide> weight{(const TensorMap*)args.Weight, column, args.X.Pitch, args.KernelWidth, {}};
-    S sums;
-    sums.multiply(x, weight, sight.steps(), shared_memory());
-    outputs.store(args, sums, first, column);
-    if (args.Moments) tile_moments(sums, least(TileSide, outputs.Number - first), column, args.Moments + (i64)tile.Row * args.PitchY, args.PitchY);
-}
 
 DEVICE Window forward_window(const Conv2dArguments& args) { return {Taps::forward(args.KernelHeight, args.Stride, args.Padding), Taps::forward(args.KernelWidth, args.Stride, args.Padding)}; }
 DEVICE Window data_window(const Conv2dArguments& args)
@@ -163,36 +147,40 @@ DEVICE Window data_window(const Conv2dArguments& args)
     return {Taps::forward(args.KernelHeight, 1, args.KernelHeight - 1 - args.Padding), Taps::forward(args.KernelWidth, 1, args.KernelWidth - 1 - args.Padding)};
 }
 
-KERNEL(conv2d_forward_hopper, TileThreads, Conv2dArguments) { convolve<HopperSums, false>(args, forward_window(args)); }
-KERNEL(conv2d_forward_normalised_hopper, TileThreads, Conv2dArguments) { convolve<HopperSums, true>(args, forward_window(args)); }
-KERNEL(conv2d_forward_narrow_hopper, TileThreads, Conv2dArguments) { convolve<HopperSumsOf<8>, false>(args, forward_window(args)); }
-KERNEL(conv2d_forward_normalised_narrow_hopper, TileThreads, Conv2dArguments) { convolve<HopperSumsOf<8>, true>(args, forward_window(args)); }
-KERNEL(conv2d_data_hopper, TileThreads, Conv2dArguments) { convolve<HopperSums, false>(args, data_window(args)); }
-KERNEL(conv2d_data_narrow_hopper, TileThreads, Conv2dArguments) { convolve<HopperSumsOf<8>, false>(args, data_window(args)); }
+template <class S, bool forward, bool normalise> DEVICE void convolve(const Conv2dArguments& args)
+{
+    Outputs outputs(args, 1, 0);
+    TilePlace tile(block_x(), tiles(outputs.Number), tiles(args.PitchY, S::Width));
+    int first = tile.Row * TileSide, column = tile.Column * S::Width;
+    Sight sight{args.X, forward ? forward_window(args) : data_window(args), args.OutHeight, args.OutWidth};
+    TapPixels<normalise> x(sight, args.On, first);
+    WeightBoxes<forward, S::Width / BoxSide> weight{(const TensorMap*)args.Weight, column, forward ? args.X.Pitch : args.PitchY, args.X.Pitch, sight.taps(), 0, 0};
+    S sums;
+    sums.multiply(x, weight, sight.taps() * sight.chunks(), shared_memory());
+    outputs.store(args, sums, first, column);
+    if (forward && args.Moments) tile_moments(sums, least(TileSide, outputs.Number - first), column, args.Moments + (i64)tile.Row * args.PitchY, args.PitchY);
+}
+
+KERNEL(conv2d_forward_hopper, TileThreads, Conv2dArguments) { convolve<HopperSums, true, false>(args); }
+KERNEL(conv2d_forward_normalised_hopper, TileThreads, Conv2dArguments) { convolve<HopperSums, true, true>(args); }
+KERNEL(conv2d_forward_narrow_hopper, TileThreads, Conv2dArguments) { convolve<HopperSumsOf<8>, true, false>(args); }
+KERNEL(conv2d_forward_normalised_narrow_hopper, TileThreads, Conv2dArguments) { convolve<HopperSumsOf<8>, true, true>(args); }
+KERNEL(conv2d_data_hopper, TileThreads, Conv2dArguments) { convolve<HopperSums, false, false>(args); }
+KERNEL(conv2d_data_narrow_hopper, TileThreads, Conv2dArguments) { convolve<HopperSumsOf<8>, false, false>(args); }
 
 // An operand of the weight gradient, [64 outputs][two boxes of 64 channels of a tap].
 template <bool normalise> struct OutputPixels : Pixels<normalise> {
     static constexpr bool AlongDepth = false;
-    Tap first, second;
+    Tap tap;
     int output;
 
-    DEVICE OutputPixels(const Sight& sight, const OnLoad& on, int box, int output) : Pixels<normalise>(sight, on), first(sight.tap(box)), second(sight.tap(box + 1)), output(output) {}
+    DEVICE OutputPixels(const Sight& sight, const OnLoad& on, int box, int output) : Pixels<normalise>(sight, on), tap(sight.tap(box + warpgroup())), output(output) {}
 
-    DEVICE void load(char* to, int step, u64* arrivals)
-    {
-        Place place = this->sight.place(output + step * HopperDepth);
-        this->sight.load(to, place, first, arrivals);
-        this->sight.load(to + BoxBytes, place, second, arrivals);
-    }
+    DEVICE Place place(int step, int line) const { return this->sight.place(output + step * HopperDepth + line); }
 
-    DEVICE void note(int step)
-    {
-        int n = thread_index();
-        if (n >= TileSide) return;
-        this->line(step, n) = this->sight.pixel(this->sight.place(output + step * HopperDepth + n % BoxSide), n < BoxSide ? first : second);
-    }
-    DEVICE void begin(int* lines) { this->lines = lines, this->take(thread_index() < TileThreads / 2 ? first.Channel : second.Channel), note(0); }
-    DEVICE void look(int step) { note(step + 1); }
+    DEVICE void load(char* to, int step, u64* arrivals) { this->sight.load(to, place(step, 0), tap, arrivals); }
+    DEVICE void begin(int* lines) { this->lines = lines, this->take(tap.Channel), look(-1); }
+    DEVICE void look(int step) { this->note(step + 1, place(step + 1, this->own()), tap); }
 };
 
 // dweight of a slice of the outputs; slices are of whole 64. For up to 64 outputs the product is turned round, as in Conv2d.cu.

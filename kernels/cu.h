@@ -29,7 +29,13 @@ struct alignas(8) Pair { float X, Y; };
 #define DEVICE __device__ inline __attribute__((always_inline))
 #define UNROLL _Pragma("unroll")
 #define ROLLED _Pragma("unroll 1")
-#define KERNEL(name, threads, Arguments) extern "C" __global__ void __launch_bounds__(threads) name(const Arguments args)
+// A source whose blocks are to share an SM says how many before it includes this: the compiler keeps to as many registers.
+#ifdef LEAST_BLOCKS
+#define BOUNDS(threads) __launch_bounds__(threads, LEAST_BLOCKS)
+#else
+#define BOUNDS(threads) __launch_bounds__(threads)
+#endif
+#define KERNEL(name, threads, Arguments) extern "C" __global__ void BOUNDS(threads) name(const Arguments args)
 
 extern __shared__ __attribute__((aligned(128))) char dynamic_shared[];
 

@@ -4,10 +4,10 @@
 //
 // 256 threads, two warpgroups of 64×128; steps of 64 of the depth through a ring of three stages of 32 KB, so that two blocks
 // share an SM and one's barriers and epilogue hide behind the other's products. A product is waited for within its step: no sum is in
-// flight where the compiler might move registers. Thread 0 refills a stage once both warpgroups are done with it.
+// flight where the compiler might move registers. The first thread of either warpgroup refills its half of a stage once both are done with it.
 //
-// Where an operand comes from is its loader's matter, as in tile.h: load brings the boxes of a step, one step after the other. A loader that
-// Changes them has three more turns: begin, before all; look, before a step's boxes are waited for; change, when they are there.
+// Where an operand comes from is its loader's matter, as in tile.h: load brings the box of this thread's warpgroup, one step after the other. A
+// loader that Changes boxes has three more turns: begin, before all; look, before a step's boxes are waited for; change, when they are there.
 //
 // An operand is one or two boxes, each 64 rows × 64 of the depth (AlongDepth, K-major) or 64 of the depth × 64 rows (MN-major), a
 // line's eight 16-byte chunks permuted by (line & 7): tensor maps write and wgmma reads so (128-byte swizzle, which counts in
@@ -85,6 +85,9 @@ template <bool alongA, bool alongB> DEVICE void multiply_async(float (&c)[8][4],
 #undef FOUR
 #endif
 
+// Which of the two; it loads, changes and multiplies the box of this number, where an operand has as many.
+DEVICE int warpgroup() { return thread_index() / 128; }
+
 // Names a part of an operand, from `depth` of its 64 on.
 template <bool along> DEVICE u64 descriptor(const char* box, int depth)
 {
@@ -101,11 +104,8 @@ template <bool along = true, int boxes = 2> struct TensorTile {
 
     DEVICE void load(char* to, int step, u64* arrivals)
     {
-        UNROLL
-        for (int i = 0; i < boxes; i++) {
-            int row = Row + i * BoxSide, depth = First + step * HopperDepth;
-            load_box(to + i * BoxBytes, Map, along ? depth : row, along ? row : depth, arrivals);
-        }
+        int row = Row + warpgroup() * BoxSide, depth = First + step * HopperDepth;
+        load_box(to, Map, along ? depth : row, along ? row : depth, arrivals);
     }
 };
 
@@ -128,27 +128,27 @@ template <int columns> struct HopperSumsOf {
         auto full = (u64*)(ring + HopperStages * StageBytes);
         auto lines = (int*)(full + HopperStages);   // what a loader that Changes keeps there
         auto fetch = [&](int step) {
-            char* stage = ring + step % HopperStages * StageBytes;
+            char* own = ring + step % HopperStages * StageBytes + warpgroup() * BoxBytes;
             u64* arrivals = full + step % HopperStages;
-            arrivals_expect(arrivals, StageBytes);
-            a.load(stage, step, arrivals);
-            b.load(stage + LeftBytes, step, arrivals);
+            bool both = warpgroup() < B::Boxes;
+            arrivals_expect(arrivals, both ? 2 * BoxBytes : BoxBytes);
+            a.load(own, step, arrivals);
+            if (both) b.load(own + LeftBytes, step, arrivals);
         };
-        bool first_thread = thread_index() == 0;
-        if (first_thread) {
-            for (int s = 0; s < HopperStages; s++) arrivals_init(full + s, 1);
+        bool loads = thread_index() % 128 == 0;
+        if (thread_index() == 0) {
+            for (int s = 0; s < HopperStages; s++) arrivals_init(full + s, 2);
             arrivals_publish();
-            acquire(a.Map);
-            acquire(b.Map);
         }
+        if (loads) acquire(a.Map), acquire(b.Map);
         if constexpr (A::Changes) a.begin(lines);
         if constexpr (B::Changes) b.begin(lines);
         barrier();
-        if (first_thread)
+        if (loads)
             for (int s = 0; s < least(HopperStages, steps); s++) fetch(s);
         ROLLED
         for (int step = 0; step < steps; step++) {
-            char *left = ring + step % HopperStages * StageBytes, *right = left + LeftBytes, *own = left + thread_index() / 128 * BoxBytes;
+            char *left = ring + step % HopperStages * StageBytes, *right = left + LeftBytes, *own = left + warpgroup() * BoxBytes;
             if constexpr (A::Changes) a.look(step);
             if constexpr (B::Changes) b.look(step);
             arrivals_wait(full + step % HopperStages, step / HopperStages & 1);
@@ -161,7 +161,7 @@ template <int columns> struct HopperSumsOf {
                 multiply_async<A::AlongDepth, B::AlongDepth>(At[0], descriptor<A::AlongDepth>(own, k), descriptor<B::AlongDepth>(right, k));
             products_end();
             barrier();
-            if (first_thread && step + HopperStages < steps) fetch(step + HopperStages);
+            if (loads && step + HopperStages < steps) fetch(step + HopperStages);
         }
     }
 };

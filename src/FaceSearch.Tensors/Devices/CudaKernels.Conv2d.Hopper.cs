@@ -5,7 +5,7 @@ enum Conv2dPass { Forward, Data, Weight }
 
 /// <summary>
 /// kernels/Conv2d.Hopper.cu, with the argument struct of kernels/Conv2d.cu, in which X.Data, Weight and Dy are tensor maps by the plans below, made
-/// of the same struct with addresses. The data gradient takes other weights: [K][taps, last first][X.Pitch], K the inputs of the convolution.
+/// of the same struct with addresses.
 /// </summary>
 static partial class CudaKernels
 {
@@ -13,9 +13,9 @@ static partial class CudaKernels
     const int LinesBytes = 2 * TileSide * 4;
 
     /// <summary>
-    /// Whether the kernels for compute capability 9.0 take a convolution. They do not where steps of 64 channels would be less than two thirds
-    /// full, as wgmma is about that much faster than mma.sync; nor the data gradient of a strided one, which goes by phases (no tensor map says
-    /// that); nor what a tensor map cannot say (<see cref="PixelGather"/>).
+    /// Whether the kernels for compute capability 9.0 take a convolution. Not where steps of 64 channels would be less than two thirds full: by so
+    /// much wgmma may be expected to be faster than mma.sync. Nor the data gradient of a strided one, which goes by phases and would need a tensor map
+    /// for each. Nor what a tensor map cannot say (<see cref="PixelGather"/>).
     /// </summary>
     public static bool FitsHopper(Conv2dPass pass, in Conv2dArguments args)
     {
@@ -35,10 +35,10 @@ static partial class CudaKernels
         };
     }
 
-    /// <summary>Forward and data: weights [K][taps · X.Pitch].</summary>
-    public static TensorMapPlan WeightPlan(in Conv2dArguments args)
+    /// <summary>Forward and data: the matrix [K][taps · pitch of the input].</summary>
+    public static TensorMapPlan WeightPlan(Conv2dPass pass, in Conv2dArguments args)
     {
-        long width = (long)args.KernelHeight * args.KernelWidth * args.X.Pitch;
+        long width = (long)args.KernelHeight * args.KernelWidth * (pass == Conv2dPass.Data ? args.PitchY : args.X.Pitch);
         return new(args.Weight, 2 * width, width, args.K);
     }
 

@@ -23,10 +23,7 @@ public sealed partial class Gpu
             Start(CudaKernels.DepthwiseForward(args), args);
         }
         else
-        {
-            var args = Dense(x, weight.Shape, y.Shape, sliding) with { On = on, Weight = Address(packed), Y = Address(y), Moments = tiles is null ? 0 : Address(tiles) };
-            Start(Conv2dPass.Forward, args);
-        }
+            Start(Conv2dPass.Forward, Dense(x, weight.Shape, y.Shape, sliding) with { On = on, Weight = Address(packed), Y = Address(y), Moments = tiles is null ? 0 : Address(tiles) });
         if (tiles is null) return;
         // Of the values as they were rounded, which are those of y.
         var joint = new Conv2dMomentsArguments
@@ -38,17 +35,13 @@ public sealed partial class Gpu
 
     void Conv2dDataBf16(Tensor dy, Tensor weight, Tensor dx, Sliding sliding)
     {
+        using var packed = PackWeight(weight, sliding);
         if (IsDepthwise(weight, sliding))
         {
-            using var packed = PackWeight(weight, sliding);
             var args = Depthwise(dy, weight.Shape, dx.Shape, sliding) with { Weight = Address(packed), Y = Address(dx) };
             Start(CudaKernels.DepthwiseData(args), args);
-            return;
         }
-        var dense = Dense(dy, weight.Shape, dx.Shape, sliding) with { Y = Address(dx) };
-        bool hopper = TakesHopper(Conv2dPass.Data, dense);
-        using var operand = hopper ? TurnWeight(weight) : PackWeight(weight, sliding);
-        Start(Conv2dPass.Data, dense with { Weight = Address(operand), K = weight.Shape[hopper ? 1 : 0] });
+        else Start(Conv2dPass.Data, Dense(dy, weight.Shape, dx.Shape, sliding) with { Weight = Address(packed), Y = Address(dx) });
     }
 
     void Conv2dWeightBf16(Tensor x, Tensor dy, Tensor dweight, Sliding sliding)
@@ -82,7 +75,7 @@ public sealed partial class Gpu
             args = args with
             {
                 X = args.X with { Data = TensorMap(CudaKernels.GatherPlan(pass, args)) },
-                Weight = args.Weight == 0 ? 0 : TensorMap(CudaKernels.WeightPlan(args)), Dy = args.Dy == 0 ? 0 : TensorMap(CudaKernels.DyPlan(args)),
+                Weight = args.Weight == 0 ? 0 : TensorMap(CudaKernels.WeightPlan(pass, args)), Dy = args.Dy == 0 ? 0 : TensorMap(CudaKernels.DyPlan(args)),
             };
         Start(CudaKernels.Conv2d(pass, args, hopper), args);
     }
@@ -125,16 +118,6 @@ public sealed partial class Gpu
         return packed;
     }
 
-    /// Weights for the data gradient as a forward product: bf16 [inputs][taps, last first][pitch of the outputs].
-    Tensor TurnWeight(Tensor weight)
-    {
-        int kernels = weight.Shape[0], inputs = weight.Shape[1], taps = weight.Shape[2] * weight.Shape[3], pitch = GpuLayout.Pitch(kernels);
-        long count = (long)inputs * taps * pitch;
-        var packed = New(Shape.Of(checked((int)(count / 2))));
-        Pass(new TurnWeightPoint(Of(weight), Of(packed).Cast<ushort>(), kernels, inputs, taps, pitch), count);
-        return packed;
-    }
-
     /// A depthwise weight lies as the only kernel over all channels would.
     static int InputsOf(Tensor weight, Sliding sliding) => IsDepthwise(weight, sliding) ? weight.Shape[0] : weight.Shape[1];
 }
@@ -162,16 +145,6 @@ readonly struct RoundWeightPoint(View weight, ArrayView<ushort> packed, int inpu
     {
         long line = i / pitch, input = i - line * pitch, kernel = line / taps, tap = line - kernel * taps;
         packed[i] = input < inputs ? GpuMath.ToBf16(weight[(kernel * inputs + input) * taps + tap]) : (ushort)0;
-    }
-}
-
-/// <summary>[K][inputs][taps] → bf16 [inputs][taps, last first][pitch], zeros past K.</summary>
-readonly struct TurnWeightPoint(View weight, ArrayView<ushort> packed, int kernels, int inputs, long taps, long pitch) : IPoint
-{
-    public void At(long i)
-    {
-        long line = i / pitch, kernel = i - line * pitch, input = line / taps, tap = line - input * taps;
-        packed[i] = kernel < kernels ? GpuMath.ToBf16(weight[(kernel * inputs + input) * taps + taps - 1 - tap]) : (ushort)0;
     }
 }
 

@@ -38,16 +38,6 @@ static class Maps
         return (k * taps + tap) * pitch + c;
     }
 
-    /// Weights [k, c, tap] as [inputs][taps, last first][pitch of K], which the data gradient for 9.0 takes.
-    public static Global<ushort> Turned(Shape weight, float[] values)
-    {
-        int kernels = weight[0], inputs = weight[1], taps = weight[2] * weight[3], pitch = CudaKernels.ChannelPitch(kernels);
-        var memory = new Global<ushort>((long)inputs * taps * pitch);
-        memory.Values.Clear();
-        for (int i = 0; i < values.Length; i++) memory.Values[(i / taps % inputs * taps + taps - 1 - i % taps) * pitch + i / taps / inputs] = Bf16.Round(values[i]);
-        return memory;
-    }
-
     /// Where depthwise weight [c, 0, r, s] lies in [taps][pitch].
     public static int DepthwiseAt(Shape weight, int i, int pitch)
     {
@@ -123,7 +113,6 @@ sealed class ConvolutionCase(Shape x, Shape weight, Sliding sliding, bool normal
         using var memoryW = new Global<ushort>((long)(Depthwise ? 1 : weight[0]) * taps * pitchX);
         memoryW.Values.Clear();
         for (int i = 0; i < inW.Length; i++) memoryW.Values[At(i)] = Bf16.Round(inW[i]);
-        using var turnedW = Maps.Turned(weight, inW);
         int tiles = CudaKernels.MomentTiles(y.Images, y.Height, y.Width), outputs = y.Images * y.Height * y.Width, slice = CudaKernels.SliceDepth(outputs, 3, hopper ? 64 : 32), slices = (outputs + slice - 1) / slice;
         using Global<float> moments = new(2L * tiles * pitchY), slicesW = new(slices * memoryW.Count), dw = new(memoryW.Count), meanAndVariance = new(2 * y.Channels);
 
@@ -152,8 +141,7 @@ sealed class ConvolutionCase(Shape x, Shape weight, Sliding sliding, bool normal
             Run(Conv2dPass.Forward, args, hopper, order);
             Run(Conv2dPass.Weight, args with { Y = slicesW.Address }, hopper, order);
             args = args with { X = Maps.Argument(y, mapDy), Y = outDx.Address, OutHeight = x.Height, OutWidth = x.Width, PitchY = pitchX, Moments = 0, On = default };
-            bool turned = hopper && sliding.Stride == 1;
-            Run(Conv2dPass.Data, turned ? args with { Weight = turnedW.Address, K = x.Channels } : args, turned, order);
+            Run(Conv2dPass.Data, args, hopper && sliding.Stride == 1, order);
         }
         var sum = new SumSlicesArguments { Slices = slicesW.Address, To = dw.Address, Count = dw.Count, Number = slices };
         Emulator.Run(CudaKernels.SumSlices(sum), sum, order);
@@ -175,7 +163,7 @@ sealed class ConvolutionCase(Shape x, Shape weight, Sliding sliding, bool normal
     static void Run(Conv2dPass pass, Conv2dArguments args, bool hopper, Order order)
     {
         using var x = hopper ? Emulator.TensorMap(CudaKernels.GatherPlan(pass, args)) : null;
-        using var weight = hopper ? Emulator.TensorMap(CudaKernels.WeightPlan(args)) : null;
+        using var weight = hopper ? Emulator.TensorMap(CudaKernels.WeightPlan(pass, args)) : null;
         using var dy = hopper ? Emulator.TensorMap(CudaKernels.DyPlan(args)) : null;
         if (hopper) args = args with { X = args.X with { Data = x!.Address }, Weight = weight!.Address, Dy = dy!.Address };
         Emulator.Run(CudaKernels.Conv2d(pass, args, hopper), args, order);
