@@ -66,6 +66,8 @@ public class LaunchTests
         Assert.Equal(new("Conv2d.Hopper", "conv2d_weight_normalised_hopper", 30, 5, 1, 256, 3 * 32768 + 1048 + 1024), CudaKernels.Conv2d(Conv2dPass.Weight, normalised, true));
         Assert.Equal(new("Conv2d.Hopper", "conv2d_weight_narrow_hopper", 8, 5, 1, 256, 3 * 24576 + 1048), CudaKernels.Conv2d(Conv2dPass.Weight, Convolution(64, 64), true));
         Assert.Equal("conv2d_forward", CudaKernels.Conv2d(Conv2dPass.Forward, Convolution(64, 136), false).Kernel);
+        // Slices of whole steps of 64.
+        Assert.Equal(384, CudaKernels.SliceDepth(1000, 3, TensorMapPlan.Box));
     }
 
     [Fact]
