@@ -141,7 +141,10 @@ template <bool forward, int boxes> struct WeightBoxes {
     }
 };
 
-DEVICE Window forward_window(const Conv2dArguments& args) { return {Taps::forward(args.KernelHeight, args.Stride, args.Padding), Taps::forward(args.KernelWidth, args.Stride, args.Padding)}; }
+DEVICE Window forward_window(const Conv2dArguments& args)
+{
+    return {Taps::forward(args.KernelHeight, args.Stride, args.Padding), Taps::forward(args.KernelWidth, args.Stride, args.Padding)};
+}
 DEVICE Window data_window(const Conv2dArguments& args)
 {
     return {Taps::forward(args.KernelHeight, 1, args.KernelHeight - 1 - args.Padding), Taps::forward(args.KernelWidth, 1, args.KernelWidth - 1 - args.Padding)};

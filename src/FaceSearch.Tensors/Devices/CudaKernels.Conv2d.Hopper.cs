@@ -28,10 +28,10 @@ static partial class CudaKernels
     public static TensorMapPlan GatherPlan(Conv2dPass pass, in Conv2dArguments args)
     {
         var x = args.X;
-        bool data = pass == Conv2dPass.Data;
+        (int width, int height) = pass == Conv2dPass.Data ? (args.KernelWidth - 1 - args.Padding, args.KernelHeight - 1 - args.Padding) : (args.Padding, args.Padding);
         return new(x.Data, 2L * x.Pitch, x.Pitch, (long)x.Images * x.Height * x.Width)
         {
-            Gather = new(x.Width, x.Height, x.Images, args.KernelWidth, args.KernelHeight, data ? args.KernelWidth - 1 - args.Padding : args.Padding, data ? args.KernelHeight - 1 - args.Padding : args.Padding, args.Stride),
+            Gather = new(x.Width, x.Height, x.Images, args.KernelWidth, args.KernelHeight, width, height, args.Stride),
         };
     }
 
