@@ -6,8 +6,9 @@
 struct HopperCosines {
     DEVICE HopperSums operator()(const MarginTile& args, TilePlace tile) const
     {
+        TensorTile<> unit{(const TensorMap*)args.Unit, tile.Row * TileSide, 0}, centres{(const TensorMap*)args.Centres, tile.Column * TileSide, 0};
         HopperSums sums;
-        sums.multiply({(const TensorMap*)args.Unit, tile.Row * TileSide}, {(const TensorMap*)args.Centres, tile.Column * TileSide}, 0, (args.Dimension + HopperDepth - 1) / HopperDepth, shared_memory());
+        sums.multiply(unit, centres, (args.Dimension + HopperDepth - 1) / HopperDepth, shared_memory());
         return sums;
     }
 };

@@ -7,8 +7,9 @@ template <class T> DEVICE void matmul(const MatMulArguments& args)
 {
     TilePlace tile(block_x(), tiles(args.Rows), tiles(args.Columns));
     int row = tile.Row * TileSide, column = tile.Column * TileSide, first = block_y() * args.SliceDepth, end = least(args.Depth, first + args.SliceDepth);
+    TensorTile<> a{(const TensorMap*)args.A, row, first}, b{(const TensorMap*)args.B, column, first};
     HopperSums sums;
-    sums.multiply({(const TensorMap*)args.A, row}, {(const TensorMap*)args.B, column}, first, (end - first + HopperDepth - 1) / HopperDepth, shared_memory());
+    sums.multiply(a, b, (end - first + HopperDepth - 1) / HopperDepth, shared_memory());
     store_product<T>(args, sums, row, column);
 }
 

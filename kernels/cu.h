@@ -29,7 +29,13 @@ struct alignas(8) Pair { float X, Y; };
 #define DEVICE __device__ inline __attribute__((always_inline))
 #define UNROLL _Pragma("unroll")
 #define ROLLED _Pragma("unroll 1")
-#define KERNEL(name, threads, Arguments) extern "C" __global__ void __launch_bounds__(threads) name(const Arguments args)
+// A source whose blocks are to share an SM says how many before it includes this: the compiler keeps to as many registers.
+#ifdef LEAST_BLOCKS
+#define BOUNDS(threads) __launch_bounds__(threads, LEAST_BLOCKS)
+#else
+#define BOUNDS(threads) __launch_bounds__(threads)
+#endif
+#define KERNEL(name, threads, Arguments) extern "C" __global__ void BOUNDS(threads) name(const Arguments args)
 
 extern __shared__ __attribute__((aligned(128))) char dynamic_shared[];
 
@@ -68,6 +74,11 @@ DEVICE void store16(void* to, const uint (&from)[4])
 DEVICE void store16_shared(void* to, const uint (&from)[4])
 {
     asm volatile("st.shared.v4.u32 [%0], {%1, %2, %3, %4};" ::"r"(shared_address(to)), "r"(from[0]), "r"(from[1]), "r"(from[2]), "r"(from[3]) : "memory");
+}
+
+DEVICE void load16_shared(uint (&to)[4], const void* from)
+{
+    asm volatile("ld.shared.v4.u32 {%0, %1, %2, %3}, [%4];" : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3]) : "r"(shared_address(from)) : "memory");
 }
 
 // Four 8×8 matrices of 16-bit elements. Lane l gives the address of row l%8 of matrix l/8, and gets of each matrix the

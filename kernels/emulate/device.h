@@ -48,6 +48,14 @@ inline void store16_shared(void* to, const uint (&from)[4])
 {
     emulate::check_aligned(to, 16, "store16_shared");
     emulate::check_shared(to, 16, "store16_shared");
+    emulate::store(to);
+    memcpy(to, from, 16);
+}
+
+inline void load16_shared(uint (&to)[4], const void* from)
+{
+    emulate::check_aligned(from, 16, "load16_shared");
+    emulate::check_shared(from, 16, "load16_shared");
     memcpy(to, from, 16);
 }
 

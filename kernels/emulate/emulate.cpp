@@ -69,11 +69,13 @@ static void run_block(Block& b, char* stacks)
     memset(b.shared + b.launch.SharedBytes, Guard, GuardBytes);
     b.live = b.launch.Threads;
     b.arrivals.clear();
+    b.unpublished.assign((128 + b.launch.SharedBytes) / 16 + 1, false);
     for (int t = 0; t < b.launch.Threads; t++) {
         Fiber& fiber = b.fibers[t];
         fiber.done = false;
         fiber.ready = nullptr;
         fiber.copies.assign(1, {});
+        fiber.stored.clear();
         getcontext(&fiber.context);
         fiber.context.uc_stack = {stacks + (i64)t * StackBytes, 0, StackBytes};
         makecontext(&fiber.context, enter, 0);

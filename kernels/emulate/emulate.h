@@ -51,6 +51,7 @@ struct Fiber {
     bool (*ready)(void*);                    // null: it may go on; else asked with `with`
     void* with;
     std::vector<std::vector<Copy>> copies;   // committed groups, oldest first, and the open one
+    std::vector<unsigned> stored;            // 16-byte places of shared memory that only this thread sees to be published
 };
 
 struct Block {
@@ -59,6 +60,7 @@ struct Block {
     std::vector<Fiber> fibers;
     std::vector<Meeting> warps, warpgroups;
     std::unordered_map<const void*, Arrivals> arrivals;
+    std::vector<bool> unpublished;           // the 16-byte places that some thread stored and did not publish
     Meeting all;
     char *base, *shared;                     // base is where shared addresses count from
     ucontext_t outside;
@@ -104,6 +106,25 @@ template <class F> void meet_warp(const char* what, void* mine, F act) { meet(bl
 inline void check_aligned(const void* p, int bytes, const char* what)
 {
     if ((u64)p % bytes != 0) fail(std::string(what) + ": address is not aligned");
+}
+
+// What a thread stores to shared memory by store16_shared, tensor cores and copied boxes see after it published its stores (a proxy fence).
+inline void store(const void* to)
+{
+    u64 place = (u64)((const char*)to - block->base) / 16;
+    if (block->unpublished[place]) return;
+    block->unpublished[place] = true;
+    block->fibers[block->thread].stored.push_back((unsigned)place);
+}
+inline void publish()
+{
+    auto& stored = block->fibers[block->thread].stored;
+    for (auto place : stored) block->unpublished[place] = false;
+    stored.clear();
+}
+inline void check_published(u64 at, const char* what)
+{
+    if (block->unpublished[at / 16]) fail(what);
 }
 
 // A range of shared memory must lie in the launch's.

@@ -5,6 +5,7 @@
  *
  *   alloc ADDRESS BYTES | free ADDRESS
  *   module ISA TARGET uniform-branches=N entry=NAME[,NAME..] | attribute ENTRY NUMBER=VALUE | tensor-map ADDRESS WIDTHxHEIGHT pitch=BYTES
+ *   pixel-map ADDRESS CHANNELSxWIDTHxHEIGHTxIMAGES pitch=BYTES from=W,H to=W,H stride=N
  *   launch ENTRY grid=X,Y,Z block=X,Y,Z shared=BYTES stream=S args=HEX
  *   copy BYTES stream=S to ADDRESS | wait stream=S
  *   event E stream=S | stream=S after E
@@ -248,6 +249,22 @@ status cuTensorMapEncodeTiled(void *map, int type, unsigned rank, void *address,
         return INVALID_VALUE;
     memset(map, 0, 128);
     note("tensor-map %p %zux%zu pitch=%zu", address, (size_t)sizes[0], (size_t)sizes[1], (size_t)pitches[0]);
+    return OK;
+}
+
+status cuTensorMapEncodeIm2col(void *map, int type, unsigned rank, void *address, const uint64_t *sizes, const uint64_t *pitches, const int *lower, const int *upper, unsigned channels, unsigned pixels, const unsigned *strides, int interleave, int swizzle, int promotion, int fill)
+{
+    (void)promotion;
+    if ((uintptr_t)map % 64 || (uintptr_t)address % 16 || type != 9 || rank != 4 || channels * 2 != 128 || pixels > 1024 || strides[1] != strides[2] || interleave || swizzle != 3 || fill)
+        return INVALID_VALUE;
+    for (int i = 0; i < 3; i++)
+        if (pitches[i] % 16 || pitches[i] >= 1ull << 40 || strides[i + 1] < 1 || strides[i + 1] > 8) return INVALID_VALUE;
+    /* Dimensions follow each other without a gap, and the box between the corners is not empty. */
+    if (pitches[1] != pitches[0] * sizes[1] || pitches[2] != pitches[1] * sizes[2]) return INVALID_VALUE;
+    for (int i = 0; i < 2; i++)
+        if (lower[i] < -128 || lower[i] > 127 || upper[i] < -128 || upper[i] > 127 || (int64_t)sizes[i + 1] + upper[i] <= lower[i]) return INVALID_VALUE;
+    memset(map, 0, 128);
+    note("pixel-map %p %zux%zux%zux%zu pitch=%zu from=%d,%d to=%d,%d stride=%u", address, (size_t)sizes[0], (size_t)sizes[1], (size_t)sizes[2], (size_t)sizes[3], (size_t)pitches[0], lower[0], lower[1], upper[0], upper[1], strides[1]);
     return OK;
 }
 

@@ -25,6 +25,8 @@ static unsafe partial class CudaDriver
     private static partial int Launch(nint function, uint gridX, uint gridY, uint gridZ, uint blockX, uint blockY, uint blockZ, uint sharedBytes, nint stream, nint parameters, nint* extra);
     [LibraryImport(Library, EntryPoint = "cuTensorMapEncodeTiled")]
     private static partial int EncodeTiled(void* map, int type, uint rank, nint address, ulong* sizes, ulong* pitches, uint* box, uint* strides, int interleave, int swizzle, int promotion, int fill);
+    [LibraryImport(Library, EntryPoint = "cuTensorMapEncodeIm2col")]
+    private static partial int EncodeIm2col(void* map, int type, uint rank, nint address, ulong* sizes, ulong* pitches, int* lower, int* upper, uint channels, uint pixels, uint* strides, int interleave, int swizzle, int promotion, int fill);
 
     /// <summary>Loads PTX into the current context; the module stays for the life of the process.</summary>
     public static nint LoadModule(string ptx, string what)
@@ -57,9 +59,25 @@ static unsafe partial class CudaDriver
     /// <summary>Makes the 128 bytes of a tensor map; `map` lies on a boundary of 64.</summary>
     public static void Encode(TensorMapPlan plan, void* map)
     {
+        if (plan.Gather is { } gather)
+        {
+            Encode(plan, gather, map);
+            return;
+        }
         ulong* sizes = stackalloc ulong[] { (ulong)plan.Width, (ulong)plan.Height }, pitches = stackalloc ulong[] { (ulong)plan.PitchBytes };
-        uint* box = stackalloc uint[] { TensorMapPlan.BoxWidth, TensorMapPlan.BoxHeight }, strides = stackalloc uint[] { 1, 1 };
+        uint* box = stackalloc uint[] { TensorMapPlan.Box, TensorMapPlan.Box }, strides = stackalloc uint[] { 1, 1 };
         Check(EncodeTiled(map, BFloat16, 2, plan.Address, sizes, pitches, box, strides, 0, Swizzle128Bytes, L2Promotion128Bytes, 0), $"a tensor map of {plan} (cuTensorMapEncodeTiled)");
+    }
+
+    static void Encode(TensorMapPlan plan, PixelGather gather, void* map)
+    {
+        ulong row = (ulong)plan.PitchBytes * (ulong)gather.Width;
+        ulong* sizes = stackalloc ulong[] { (ulong)plan.Width, (ulong)gather.Width, (ulong)gather.Height, (ulong)gather.Images };
+        ulong* pitches = stackalloc ulong[] { (ulong)plan.PitchBytes, row, row * (ulong)gather.Height };
+        int* lower = stackalloc int[] { gather.LowerCorner.Width, gather.LowerCorner.Height }, upper = stackalloc int[] { gather.UpperCorner.Width, gather.UpperCorner.Height };
+        uint* strides = stackalloc uint[] { 1, (uint)gather.Stride, (uint)gather.Stride, 1 };
+        Check(EncodeIm2col(map, BFloat16, 4, plan.Address, sizes, pitches, lower, upper, TensorMapPlan.Box, TensorMapPlan.Box, strides, 0, Swizzle128Bytes, L2Promotion128Bytes, 0),
+            $"a tensor map of {plan} (cuTensorMapEncodeIm2col)");
     }
 
     static void Check(int status, string what)

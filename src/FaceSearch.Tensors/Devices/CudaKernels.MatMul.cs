@@ -35,7 +35,7 @@ static partial class CudaKernels
     public static CudaLaunch MatMulFromFloats(in MatMulArguments args) => MatMul(args, false, false, false) with { Kernel = "matmul_nn_from_f32" };
 
     /// <summary>Elements of the depth in each of about so many slices: whole steps.</summary>
-    public static int SliceDepth(int depth, int slices) => Blocks(Blocks(depth, TileDepth), slices) * TileDepth;
+    public static int SliceDepth(int depth, int slices, int step = TileDepth) => Blocks(Blocks(depth, step), slices) * step;
 
     /// <summary>So many slices that their tiles fill about `wanted` blocks and each has at least eight steps.</summary>
     public static int Slices(int rows, int columns, int depth, int wanted) =>

@@ -6,10 +6,12 @@ namespace FaceSearch.Tensors;
 public sealed unsafe partial class Gpu
 {
     // A tensor map is 16 words; on a boundary of 64 bytes here and there.
-    const int TensorMapFloats = 32, TensorMapBoundary = 64;
+    const int TensorMapFloats = 32, TensorMapBoundary = 64, TensorMapsOfARoom = 1024;
 
-    // By what they tell: memory is pooled, so that a warm step finds all of its own.
-    readonly Dictionary<TensorMapPlan, Tensor> tensorMaps = [];
+    // By what they tell: memory is pooled, so that a warm step finds all of its own. They stay, so they lie together in rooms of their
+    // own: one here and there would keep the pool from cutting its slabs anew.
+    readonly Dictionary<TensorMapPlan, nint> tensorMaps = [];
+    Tensor? tensorMapRoom;
 
     /// <summary>Why this device cannot run the kernels for tensor cores, in words; null where it can.</summary>
     public string? WhyNoTensorCores => accelerator.WhyNoStarter;
@@ -44,10 +46,14 @@ public sealed unsafe partial class Gpu
     /// <summary>The address of a tensor map, made and uploaded at its first use.</summary>
     internal nint TensorMap(TensorMapPlan plan)
     {
-        if (tensorMaps.TryGetValue(plan, out var known)) return Address(known);
+        if (tensorMaps.TryGetValue(plan, out var known)) return known;
+        NotWhileRecording("a tensor map is made");
         byte* room = stackalloc byte[4 * TensorMapFloats + TensorMapBoundary];
         byte* map = room + (TensorMapBoundary - (nint)room % TensorMapBoundary) % TensorMapBoundary;
         if (!IsMeter) Starter.Encode(plan, map);
-        return Address(tensorMaps[plan] = From(Shape.Of(TensorMapFloats), MemoryMarshal.Cast<byte, float>(new ReadOnlySpan<byte>(map, 4 * TensorMapFloats))));
+        int place = tensorMaps.Count % TensorMapsOfARoom * TensorMapFloats;
+        if (place == 0) tensorMapRoom = New(Shape.Of(TensorMapsOfARoom * TensorMapFloats));
+        Write(tensorMapRoom!, place, MemoryMarshal.Cast<byte, float>(new ReadOnlySpan<byte>(map, 4 * TensorMapFloats)));
+        return tensorMaps[plan] = Address(tensorMapRoom!) + 4 * place;
     }
 }

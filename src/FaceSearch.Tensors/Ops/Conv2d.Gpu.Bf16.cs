@@ -23,10 +23,7 @@ public sealed partial class Gpu
             Start(CudaKernels.DepthwiseForward(args), args);
         }
         else
-        {
-            var args = Dense(x, weight.Shape, y.Shape, sliding) with { On = on, Weight = Address(packed), Y = Address(y), Moments = tiles is null ? 0 : Address(tiles) };
-            Start(CudaKernels.Conv2dForward(args), args);
-        }
+            Start(Conv2dPass.Forward, Dense(x, weight.Shape, y.Shape, sliding) with { On = on, Weight = Address(packed), Y = Address(y), Moments = tiles is null ? 0 : Address(tiles) });
         if (tiles is null) return;
         // Of the values as they were rounded, which are those of y.
         var joint = new Conv2dMomentsArguments
@@ -44,11 +41,7 @@ public sealed partial class Gpu
             var args = Depthwise(dy, weight.Shape, dx.Shape, sliding) with { Weight = Address(packed), Y = Address(dx) };
             Start(CudaKernels.DepthwiseData(args), args);
         }
-        else
-        {
-            var args = Dense(dy, weight.Shape, dx.Shape, sliding) with { Weight = Address(packed), Y = Address(dx) };
-            Start(CudaKernels.Conv2dData(args), args);
-        }
+        else Start(Conv2dPass.Data, Dense(dy, weight.Shape, dx.Shape, sliding) with { Weight = Address(packed), Y = Address(dx) });
     }
 
     void Conv2dWeightBf16(Tensor x, Tensor dy, Tensor dweight, Sliding sliding)
@@ -58,7 +51,8 @@ public sealed partial class Gpu
         int taps = dweight.Shape[2] * dweight.Shape[3], pitch = GpuLayout.Pitch(x.Shape.Channels), kernels = depthwise ? 1 : dweight.Shape[0], outputs = checked((int)(dy.Shape.Count / dy.Shape.Channels));
         // A depthwise block has 64 channels.
         int slices = depthwise ? CudaKernels.Slices(1, 2 * pitch, outputs, FewTiles) : CudaKernels.Slices(kernels, taps * pitch, outputs, FewTiles);
-        int sliceOutputs = CudaKernels.SliceDepth(outputs, slices);
+        var dense = Dense(x, dweight.Shape, dy.Shape, sliding) with { On = on, Dy = Address(dy) };
+        int sliceOutputs = !depthwise && TakesHopper(Conv2dPass.Weight, dense) ? CudaKernels.SliceDepth(outputs, slices, TensorMapPlan.Box) : CudaKernels.SliceDepth(outputs, slices);
         slices = (outputs + sliceOutputs - 1) / sliceOutputs;
         using Tensor parts = New(Shape.Of(slices, kernels, taps * pitch)), sum = New(Shape.Of(kernels, taps * pitch));
         if (depthwise)
@@ -66,13 +60,24 @@ public sealed partial class Gpu
             var args = Depthwise(x, dweight.Shape, dy.Shape, sliding) with { On = on, Dy = Address(dy), Y = Address(parts), SliceOutputs = sliceOutputs };
             Start(CudaKernels.DepthwiseWeight(args), args);
         }
-        else
-        {
-            var args = Dense(x, dweight.Shape, dy.Shape, sliding) with { On = on, Dy = Address(dy), Y = Address(parts), SliceOutputs = sliceOutputs };
-            Start(CudaKernels.Conv2dWeight(args), args);
-        }
+        else Start(Conv2dPass.Weight, dense with { Y = Address(parts), SliceOutputs = sliceOutputs });
         SumSlices(parts, slices, sum);
         Pass(new UnpackWeightPoint(Of(sum), Of(dweight), InputsOf(dweight, sliding), taps, pitch), dweight.Shape.Count);
+    }
+
+    bool TakesHopper(Conv2dPass pass, in Conv2dArguments args) => Hopper && CudaKernels.FitsHopper(pass, args);
+
+    /// A dense convolution by mma.sync, or by compute capability 9.0's own instructions with tensor maps in its operands' places.
+    void Start(Conv2dPass pass, Conv2dArguments args)
+    {
+        bool hopper = TakesHopper(pass, args);
+        if (hopper)
+            args = args with
+            {
+                X = args.X with { Data = TensorMap(CudaKernels.GatherPlan(pass, args)) },
+                Weight = args.Weight == 0 ? 0 : TensorMap(CudaKernels.WeightPlan(pass, args)), Dy = args.Dy == 0 ? 0 : TensorMap(CudaKernels.DyPlan(args)),
+            };
+        Start(CudaKernels.Conv2d(pass, args, hopper), args);
     }
 
     static Conv2dArguments Dense(Tensor x, Shape weight, Shape y, Sliding sliding) => new()

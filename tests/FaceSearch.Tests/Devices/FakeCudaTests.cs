@@ -64,6 +64,23 @@ public sealed class FakeCudaTests : IDisposable
         Assert.NotEqual(args.A, args.B);
     }
 
+    /// Convolutions of many channels, by maps that gather; the driver checks what it is told of them.
+    [Fact]
+    public void WideConvolutionsTakeTensorMapsThatGather()
+    {
+        Assert.SkipWhen(CudaKernels.Ptx("Conv2d.Hopper") is null, "this build has no clang 19");
+        program.Run(["train", "--device", "cuda", .. Facesearch.Tiny, "--set", "Train.Precision=bf16", "--set", "Net.Width=2"]).Ended(0);
+        var launches = Calls("launch").Select(l => Regex.Match(l, @"^launch (conv2d_\w+_hopper)@\d+ grid=\d+,\d+,1 block=256,1,1 shared=\d+ stream=[1-9]\d* args=([0-9a-f]+)$")).Where(m => m.Success).ToArray();
+        Assert.Superset(new HashSet<string> { "conv2d_forward_normalised_hopper", "conv2d_weight_normalised_hopper", "conv2d_data_hopper" }, launches.Select(l => l.Groups[1].Value).ToHashSet());
+        Assert.All(launches, l =>
+        {
+            var args = MemoryMarshal.Read<Conv2dArguments>(Convert.FromHexString(l.Groups[2].Value));
+            Assert.Equal((0, 0, 0), (args.X.Data % 64, args.Weight % 64, args.Dy % 64));
+            Assert.InRange(args.X.Pitch, 64, 1024);
+        });
+        Assert.Contains(Calls("pixel-map"), m => Regex.IsMatch(m, @"^pixel-map 0x[0-9a-f]+ 128x\d+x\d+x16 pitch=256 from=-1,-1 to=-1,-1 stride=1$"));
+    }
+
     [Fact]
     public void AGpuThatIsNotVisibleIsToldOf()
     {

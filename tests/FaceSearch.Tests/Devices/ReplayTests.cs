@@ -77,6 +77,16 @@ public class ReplayTests
         Assert.Equal((0, Steps - 1), (told.Repeated, repeated.Repeated));
     }
 
+    /// <summary>Tensor maps are made by the first steps, which find their places in memory.</summary>
+    [Fact]
+    public void StepsOnHopperAreRepeatedOnceTheirTensorMapsAreMade()
+    {
+        var settings = Changing("sgd", 3.5);
+        Gpu told = TestDevice.OpenBf16(hopper: true, replays: false), repeated = TestDevice.OpenBf16(hopper: true);
+        Assert.Equal(Run(told, settings), Run(repeated, settings));
+        Assert.InRange(repeated.Repeated, Steps - 3, Steps - 1);
+    }
+
     /// What somebody takes between two steps may be what the recorded step writes to: then it is told once more.
     [Fact]
     public void MemoryThatIsTakenMeanwhileIsLeftAlone()

@@ -21,6 +21,24 @@ public class Conv2dKernelTests
     public void NormalisesWhatItLoads(bool withSlope, bool withResidual, int which) =>
         Case(Convolutions.ElementAt(which).Data, true, withSlope, withResidual).Check();
 
+    /// Of 64 channels and more: one box of a tap and several, full and not; one tile and several, of both widths; paddings smaller and larger than the kernel's half.
+    public static TheoryData<int[]> Wide => new(
+    [
+        [1, 64, 5, 5, 64, 3, 3, 1, 1], [2, 72, 9, 7, 130, 3, 3, 1, 1], [1, 200, 6, 7, 72, 1, 1, 1, 0], [3, 64, 13, 11, 70, 3, 3, 2, 1], [2, 128, 8, 8, 64, 1, 1, 2, 0],
+        [1, 64, 9, 8, 65, 2, 3, 1, 0], [1, 65, 7, 6, 66, 3, 3, 1, 3], [2, 136, 7, 7, 200, 3, 1, 3, 1], [1, 64, 1, 1, 64, 3, 3, 1, 1], [5, 64, 4, 3, 129, 1, 1, 1, 1],
+    ]);
+
+    [Theory, MemberData(nameof(Wide))]
+    public void HopperMatchesReference(int[] s)
+    {
+        Case(s, false, hopper: true).Check();
+        Case(s, true, hopper: true).Check();
+    }
+
+    [Theory, InlineData(true, false, 1), InlineData(false, true, 3), InlineData(false, false, 6)]
+    public void HopperNormalisesWhatItLoads(bool withSlope, bool withResidual, int which) =>
+        Case(Wide.ElementAt(which).Data, true, withSlope, withResidual, hopper: true).Check();
+
     /// Images, channels, height, width, kernel height and width, stride, padding.
     public static TheoryData<int[]> Depthwise => new([[2, 5, 9, 7, 3, 3, 1, 1], [1, 70, 8, 9, 3, 3, 2, 1], [3, 24, 7, 7, 7, 7, 1, 0], [1, 12, 10, 6, 5, 3, 3, 2]]);
 
@@ -45,10 +63,25 @@ public class Conv2dKernelTests
         }
     }
 
+    /// Gradients of 64 channels and more gather on either side.
     [Fact]
-    public void OrderOfThreadsDoesNotChangeABit()
+    public void HopperMatchesAtAnyShape()
     {
-        foreach (var make in new Func<ConvolutionCase>[] { () => Case([2, 12, 12, 11, 136, 3, 3, 2, 1], true), () => DepthwiseCase([2, 70, 9, 9, 3, 3, 1, 1], true) })
+        for (int n = 0; n < Fuzz.Times; n++)
+        {
+            int Draw(int i, int least, int most) => least + Fuzz.Below(most - least + 1, 900 + n, i);
+            int height = Draw(0, 1, 5), width = Draw(1, 1, 5), stride = n % 2 == 0 ? 1 : Draw(2, 1, 3), padding = Draw(3, 0, Math.Max(height, width));
+            int[] s = [Draw(4, 1, 3), Draw(5, 64, 200), Draw(6, height, height + 9), Draw(7, width, width + 9), Draw(8, 64, 200), height, width, stride, padding];
+            Case(s, n % 3 > 0, n % 4 > 0, n % 5 == 0, hopper: true).Check();
+        }
+    }
+
+    [Theory, InlineData(false), InlineData(true)]
+    public void OrderOfThreadsDoesNotChangeABit(bool hopper)
+    {
+        Func<ConvolutionCase>[] narrow = [() => Case([2, 12, 12, 11, 136, 3, 3, 2, 1], true), () => DepthwiseCase([2, 70, 9, 9, 3, 3, 1, 1], true)];
+        Func<ConvolutionCase>[] wide = [() => Case([2, 72, 12, 11, 136, 3, 3, 1, 1], true, hopper: true), () => Case([1, 128, 12, 12, 64, 3, 3, 2, 1], true, hopper: true)];
+        foreach (var make in hopper ? wide : narrow)
         {
             var runs = Enum.GetValues<Order>().Select(order =>
             {
@@ -85,8 +118,8 @@ public class Conv2dKernelTests
         }
     }
 
-    static ConvolutionCase Case(int[] s, bool normalise, bool withSlope = true, bool withResidual = true) =>
-        new(Shape.Map(s[0], s[1], s[2], s[3]), Shape.Of(s[4], s[1], s[5], s[6]), new Sliding(s[7], s[8], 1), normalise, withSlope, withResidual);
+    static ConvolutionCase Case(int[] s, bool normalise, bool withSlope = true, bool withResidual = true, bool hopper = false) =>
+        new(Shape.Map(s[0], s[1], s[2], s[3]), Shape.Of(s[4], s[1], s[5], s[6]), new Sliding(s[7], s[8], 1), normalise, withSlope, withResidual, hopper);
 
     static ConvolutionCase DepthwiseCase(int[] s, bool normalise) =>
         new(Shape.Map(s[0], s[1], s[2], s[3]), Shape.Of(s[1], 1, s[4], s[5]), new Sliding(s[6], s[7], s[1]), normalise, true, true);

@@ -69,8 +69,10 @@ static unsafe partial class Emulator
 
     public static void Encode(TensorMapPlan plan, Span<ulong> map)
     {
-        ReadOnlySpan<ulong> words = [(ulong)plan.Address, (ulong)plan.PitchBytes, (ulong)plan.Width, (ulong)plan.Height];
-        words.CopyTo(map);
+        ReadOnlySpan<long> words = plan.Gather is { } g
+            ? [plan.Address, plan.PitchBytes, plan.Width, plan.Height, 1, g.Width, g.Height, g.Images, g.LowerCorner.Width, g.LowerCorner.Height, g.UpperCorner.Width, g.UpperCorner.Height, g.Stride]
+            : [plan.Address, plan.PitchBytes, plan.Width, plan.Height, 0];
+        MemoryMarshal.Cast<long, ulong>(words).CopyTo(map);
     }
 
     /// <summary>The kernels of a source and the names of their argument structs.</summary>

@@ -91,14 +91,14 @@ sealed class Loading : IDisposable
 }
 
 /// <summary>
-/// A convolution on emulated kernels and on the reference. Results are sums in fp32: off by 2⁻²¹ of the sum of their
+/// A convolution on emulated kernels and on the reference; a dense one where asked by those for compute capability 9.0, but for a strided data gradient. Results are sums in fp32: off by 2⁻²¹ of the sum of their
 /// terms' sizes, which the reference computes from the operands' sizes; stored as bf16 by 2⁻⁸ of themselves more.
 /// </summary>
-sealed class ConvolutionCase(Shape x, Shape weight, Sliding sliding, bool normalise, bool withSlope, bool withResidual)
+sealed class ConvolutionCase(Shape x, Shape weight, Sliding sliding, bool normalise, bool withSlope, bool withResidual, bool hopper = false)
 {
     readonly Shape y = Shape.Map(x.Images, weight[0], sliding.Outputs(x.Height, weight[2]), sliding.Outputs(x.Width, weight[3]));
     bool Depthwise => sliding.Groups > 1;
-    string What => $"{x} by {weight}, {sliding}, on load {normalise} {withSlope} {withResidual} (seed {Bf16.Seed})";
+    string What => $"{x} by {weight}, {sliding}, on load {normalise} {withSlope} {withResidual}{(hopper ? ", for 9.0" : "")} (seed {Bf16.Seed})";
 
     delegate void Reference3(Reference device, Tensor x, Tensor weight, Tensor y);
 
@@ -113,7 +113,7 @@ sealed class ConvolutionCase(Shape x, Shape weight, Sliding sliding, bool normal
         using var memoryW = new Global<ushort>((long)(Depthwise ? 1 : weight[0]) * taps * pitchX);
         memoryW.Values.Clear();
         for (int i = 0; i < inW.Length; i++) memoryW.Values[At(i)] = Bf16.Round(inW[i]);
-        int tiles = CudaKernels.MomentTiles(y.Images, y.Height, y.Width), outputs = y.Images * y.Height * y.Width, slice = CudaKernels.SliceDepth(outputs, 3), slices = (outputs + slice - 1) / slice;
+        int tiles = CudaKernels.MomentTiles(y.Images, y.Height, y.Width), outputs = y.Images * y.Height * y.Width, slice = CudaKernels.SliceDepth(outputs, 3, hopper ? 64 : 32), slices = (outputs + slice - 1) / slice;
         using Global<float> moments = new(2L * tiles * pitchY), slicesW = new(slices * memoryW.Count), dw = new(memoryW.Count), meanAndVariance = new(2 * y.Channels);
 
         if (Depthwise)
@@ -138,11 +138,10 @@ sealed class ConvolutionCase(Shape x, Shape weight, Sliding sliding, bool normal
                 OutHeight = y.Height, OutWidth = y.Width, PitchY = pitchY, K = weight[0],
                 KernelHeight = weight[2], KernelWidth = weight[3], Stride = sliding.Stride, Padding = sliding.Padding, SliceOutputs = slice,
             };
-            Emulator.Run(CudaKernels.Conv2dForward(args), args, order);
-            args.Y = slicesW.Address;
-            Emulator.Run(CudaKernels.Conv2dWeight(args), args, order);
-            args = args with { X = Maps.Argument(y, mapDy), Y = outDx.Address, OutHeight = x.Height, OutWidth = x.Width, PitchY = pitchX, On = default };
-            Emulator.Run(CudaKernels.Conv2dData(args), args, order);
+            Run(Conv2dPass.Forward, args, hopper, order);
+            Run(Conv2dPass.Weight, args with { Y = slicesW.Address }, hopper, order);
+            args = args with { X = Maps.Argument(y, mapDy), Y = outDx.Address, OutHeight = x.Height, OutWidth = x.Width, PitchY = pitchX, Moments = 0, On = default };
+            Run(Conv2dPass.Data, args, hopper && sliding.Stride == 1, order);
         }
         var sum = new SumSlicesArguments { Slices = slicesW.Address, To = dw.Address, Count = dw.Count, Number = slices };
         Emulator.Run(CudaKernels.SumSlices(sum), sum, order);
@@ -159,6 +158,15 @@ sealed class ConvolutionCase(Shape x, Shape weight, Sliding sliding, bool normal
         Compare("dx", x, resultDx, true, inDy, inW, (device, a, b, c) => device.Conv2dData(a, b, c, sliding), y, weight);
         Compare("dweight", weight, resultDw, false, loaded, inDy, (device, a, b, c) => device.Conv2dWeight(a, b, c, sliding), x, y);
         CheckMoments(resultY, meanAndVariance.Values);
+    }
+
+    static void Run(Conv2dPass pass, Conv2dArguments args, bool hopper, Order order)
+    {
+        using var x = hopper ? Emulator.TensorMap(CudaKernels.GatherPlan(pass, args)) : null;
+        using var weight = hopper ? Emulator.TensorMap(CudaKernels.WeightPlan(pass, args)) : null;
+        using var dy = hopper ? Emulator.TensorMap(CudaKernels.DyPlan(args)) : null;
+        if (hopper) args = args with { X = args.X with { Data = x!.Address }, Weight = weight!.Address, Dy = dy!.Address };
+        Emulator.Run(CudaKernels.Conv2d(pass, args, hopper), args, order);
     }
 
     /// Everything the kernels wrote.

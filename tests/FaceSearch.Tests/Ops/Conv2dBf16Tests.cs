@@ -18,10 +18,19 @@ public class Conv2dBf16Tests
     ]);
 
     [Theory, MemberData(nameof(Convolutions))]
-    public void IsTheConvolutionOfTheRoundedOperands(int[] s)
+    public void IsTheConvolutionOfTheRoundedOperands(int[] s) => Check(s, false);
+
+    /// On compute capability 9.0, by its own instructions where enough channels meet.
+    public static TheoryData<int[]> Wide => new(
+        [[2, 64, 9, 7, 130, 3, 3, 1, 1, 1], [1, 90, 10, 9, 65, 3, 3, 2, 1, 1], [2, 20, 7, 7, 70, 3, 3, 1, 1, 1], [3, 128, 6, 6, 64, 1, 1, 1, 0, 1], [1, 70, 8, 9, 70, 3, 3, 2, 1, 70]]);
+
+    [Theory, MemberData(nameof(Wide))]
+    public void HopperHasTheSameConvolutions(int[] s) => Check(s, true);
+
+    static void Check(int[] s, bool hopper)
     {
         using var reference = new Reference();
-        using var device = TestDevice.OpenBf16();
+        using var device = TestDevice.OpenBf16(hopper);
         var sliding = new Sliding(s[7], s[8], s[9]);
         Shape x = Shape.Map(s[0], s[1], s[2], s[3]), weight = Shape.Of(s[4], s[1] / s[9], s[5], s[6]);
         Shape y = Shape.Map(s[0], s[4], sliding.Outputs(s[2], s[5]), sliding.Outputs(s[3], s[6]));
@@ -49,12 +58,12 @@ public class Conv2dBf16Tests
 
     /// The norm before is applied on the way in, the one after takes the moments that the convolution leaves. Operands have two roundings each
     /// of 2⁻⁹, results one: 2⁻⁷ of the length bears them with what a norm makes of them.
-    [Theory, InlineData(1, 3), InlineData(12, 3), InlineData(2, 3)]
-    public void NormsAroundAConvolutionMatchReference(int groups, int side)
+    [Theory, InlineData(12, 1, 3, false), InlineData(12, 12, 3, false), InlineData(12, 2, 3, false), InlineData(64, 1, 3, true), InlineData(88, 1, 1, true)]
+    public void NormsAroundAConvolutionMatchReference(int channels, int groups, int side, bool hopper)
     {
         using var reference = new Reference();
-        using var device = TestDevice.OpenBf16();
-        Shape[] shapes = [Shape.Map(4, 12, 9, 8), Shape.Of(12, 12 / groups, side, side), Shape.Of(12), Shape.Of(12), Shape.Of(12)];
+        using var device = TestDevice.OpenBf16(hopper);
+        Shape[] shapes = [Shape.Map(4, channels, 9, 8), Shape.Of(channels, channels / groups, side, side), Shape.Of(channels), Shape.Of(channels), Shape.Of(channels)];
         float[][] values = [.. shapes.Select(Expect.Normal)];
         // Away from the kink of the rectifier, where a rounding decides which slope counts: one value in 3456 would show.
         values[0] = [.. values[0].Select(v => Bf16.Rounded(v + MathF.CopySign(1, v)))];
@@ -70,7 +79,7 @@ public class Conv2dBf16Tests
         {
             using Tensor mean = on.Parameter("", shapes[2], frozen: true), variance = on.Parameter("", shapes[2], frozen: true);
             Tensor Norm(Tensor x, Tensor[] p, Tensor? slope) => x.BatchNorm(p[2], p[3], mean, variance, training: true, slope);
-            return Expect.Run(on, x => Norm(Norm(x[0], x, x[4]).Conv2d(x[1], padding: 1, groups: groups), x, null), shapes, values);
+            return Expect.Run(on, x => Norm(Norm(x[0], x, x[4]).Conv2d(x[1], padding: side / 2, groups: groups), x, null), shapes, values);
         }
     }
 
