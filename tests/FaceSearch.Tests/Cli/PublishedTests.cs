@@ -53,7 +53,7 @@ public sealed class Bundle : IDisposable
 /// </summary>
 public sealed class PublishedTests(Bundle bundle) : IClassFixture<Bundle>
 {
-    const string Seconds = "24";
+    const string Seconds = "40";
 
     Facesearch Program(string file = "facesearch", bool fakeGpu = false)
     {
