@@ -102,6 +102,19 @@ public sealed unsafe partial class Cpu<V>(int threads) : Device where V : struct
         }
     }
 
+    public override void Write(Tensor to, ReadOnlySpan<byte> photographs, float[] byteValues)
+    {
+        CheckCount(to, photographs.Length);
+        int area = to.Shape.Height * to.Shape.Width;
+        fixed (byte* fixedBytes = photographs)
+        fixed (float* fixedValues = byteValues)
+        {
+            byte* from = fixedBytes;
+            float* values = fixedValues;
+            workers.Run(to.Shape.Images, (image, _) => Pixels(from + 3L * image * area, values, Of(to) + 16L * image * area, area));
+        }
+    }
+
     public override void Read(Tensor from, Span<float> values)
     {
         CheckCount(from, values.Length);
@@ -145,6 +158,16 @@ public sealed unsafe partial class Cpu<V>(int threads) : Device where V : struct
             if (isImage) (pixels[0], pixels[1], pixels[2]) = (planes[i], planes[area + i], planes[2L * area + i]);
             else
                 for (int c = 0; c < channels; c++) pixels[c] = planes[(long)c * area + i];
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    static void Pixels(byte* bytes, float* values, float* pixels, int area)
+    {
+        for (int i = 0; i < area; i++, pixels += 16, bytes += 3)
+        {
+            V.Store(V.Zero, pixels);
+            (pixels[0], pixels[1], pixels[2]) = (values[bytes[0]], values[bytes[1]], values[bytes[2]]);
         }
     }
 
