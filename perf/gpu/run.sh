@@ -72,6 +72,7 @@ why="$("$here/facesearch" doctor 2>/dev/null | sed -nE 's/^gpu +(there is no .*)
 if [ -n "$why" ]; then
     left_out environment "$why"
     left_out ptx "$why"
+    left_out ptxas "$why"
     part correctness 20 30 "$perf" gpu check "$(share 20)" correctness.csv
     for name in memcheck racecheck benchmarks search; do left_out $name "$why"; done
 else

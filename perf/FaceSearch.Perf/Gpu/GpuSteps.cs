@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using FaceSearch.Recognition;
 using FaceSearch.Tensors;
 
@@ -16,8 +17,6 @@ static class GpuSteps
         for (int i = 0; i < repeats; i++) once();
         device.Synchronize();
     }, Repeats: repeats, Megabytes: () => device.PeakBytes / 1e6);
-
-    static Step Many(Device device, Step step) => Many(device, Long, step.Run);
 
     /// <summary>A square product of bf16 by the hand-written kernel alone: C = A·Bᵀ, fp32 sums.</summary>
     public static Step Product(Gpu device, int n)
@@ -45,9 +44,38 @@ static class GpuSteps
         });
     }
 
-    public static Step Head(Device device, int classes, int batch, double sample = 1) => Many(device, HeadSteps.Head(device, classes, batch, sample));
+    public static Step Head(Device device, int classes, int batch, double sample = 1) => Many(device, Long, HeadSteps.Head(device, classes, batch, sample).Run);
 
-    public static Step Training(Device device, NetSettings net, int batch) => Many(device, NetSteps.Training(device, net, batch));
+    /// <summary>
+    /// The product's own step: bytes of images on their way while the step before runs, a head so small that it does not count, SGD at a rate of 0, the
+    /// wait for the loss. After the first ones it is a CUDA graph.
+    /// </summary>
+    public static Step Training(Device device, NetSettings net, int batch)
+    {
+        const int identities = 16;
+        var settings = new Settings { Data = new() { Size = NetSteps.Side }, Net = net, Train = new() { Batch = batch, Clip = 0 } };
+        var learner = new Learner(device, settings, identities);
+        int sent = 0;
+        Send();
+        return Many(device, Long, () =>
+        {
+            learner.Start();
+            Send();
+            learner.Finish();
+        });
+
+        void Send()
+        {
+            // Either of two places, once.
+            if (sent < 2)
+            {
+                var bytes = MemoryMarshal.AsBytes(learner.Exchange.Next.Span)[..(int)learner.Exchange.Images.Shape.Count];
+                for (int i = 0; i < bytes.Length; i++) bytes[i] = (byte)Noise.Bits(1, 1, (ulong)i);
+            }
+            for (int i = 0; i < batch; i++) learner.Exchange.NextLabels[i] = i % identities;
+            learner.Send(sent++, 0, new(64, 64, 1, 0.5f, 0), bytes: true);
+        }
+    }
 }
 
 /// <summary>A convolution: square maps, zero border of half the kernel.</summary>

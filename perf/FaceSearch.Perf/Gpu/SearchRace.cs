@@ -28,7 +28,7 @@ static partial class SearchRace
         var clock = Stopwatch.StartNew();
         if (MillisecondsPerTrial(program, runs, Devices.Cuda, GpuShare * seconds, ["--set", $"Train.Precision={Devices.Bf16}"]) is not { } ours)
         {
-            Console.WriteLine("search: the GPU's has no figure");
+            Console.WriteLine("no figure: the search on the GPU did not come to its end");
             return 1;
         }
         var peer = MillisecondsPerTrial(program, runs, Devices.CpuName, seconds - clock.Elapsed.TotalSeconds, []);
