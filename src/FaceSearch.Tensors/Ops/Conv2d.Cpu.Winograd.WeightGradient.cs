@@ -14,7 +14,7 @@ public sealed unsafe partial class Cpu<V>
 {
     // Partial sums: so many, unless that takes more floats than this.
     const int WinogradPartials = 4;
-    const long WinogradPartialFloats = 3 << 18;
+    const long WinogradPartialFloats = 1 << 20;
     // More sums than these do not stay in the L3 cache from part to part.
     const long CachedFloats = 1 << 23;
 
