@@ -3,7 +3,7 @@ using System.Runtime.CompilerServices;
 namespace FaceSearch.Tensors;
 
 /// <summary>
-/// Four outputs, at the points 0, ±A, ±B, ∞ (Fives.cs has the rules; ∞ is the highest coefficient alone). On a side without fives nothing
+/// Four outputs, at the points 0, ±A, ±B, ∞ (SevenPoints.cs has the rules; ∞ is the highest coefficient alone). On a side without fives nothing
 /// need be shared with them, and these points err less than theirs (4.8 against 7.5 times in two directions) and take fewer operations.
 /// </summary>
 readonly unsafe struct FoursAlone : ITileForm

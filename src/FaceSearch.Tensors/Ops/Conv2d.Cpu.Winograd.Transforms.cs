@@ -1,4 +1,6 @@
 using System.Runtime.CompilerServices;
+using Fives = FaceSearch.Tensors.SevenPoints<FaceSearch.Tensors.Size5>;
+using Fours = FaceSearch.Tensors.SevenPoints<FaceSearch.Tensors.Size4>;
 
 namespace FaceSearch.Tensors;
 

@@ -22,45 +22,26 @@ public class Conv2dFusedTests
     static float[] Run(Device device, (int Shape, bool Activated, Added Added) of)
     {
         var (map, kernel, stride, padding, groups) = shapes[of.Shape];
-        Shape x = Shape.Map(map[0], map[1], map[2], map[3]), weight = Shape.Of(kernel[0], map[1] / groups, kernel[1], kernel[1]), channels = Shape.Of(kernel[0]);
+        Shape x = Shape.Map(map[0], map[1], map[2], map[3]), weight = Shape.Of(kernel[0], map[1] / groups, kernel[1], kernel[1]);
         Shape y = Shape.Map(map[0], kernel[0], (map[2] + 2 * padding - kernel[1]) / stride + 1, (map[3] + 2 * padding - kernel[1]) / stride + 1);
-        var owned = new List<Tensor>();
-        Tensor Make(Shape shape, int seed, Func<float, float>? of = null)
-        {
-            owned.Add(device.From(shape, [.. Expect.Normal(shape, seed).Select(v => of?.Invoke(v) ?? v)]));
-            return owned[^1];
-        }
-        Tensor Norm(Tensor t, int seed) => t.BatchNorm(Make(Shape.Of(t.Shape.Channels), seed), Make(Shape.Of(t.Shape.Channels), seed + 1), Make(Shape.Of(t.Shape.Channels), seed + 2), Make(Shape.Of(t.Shape.Channels), seed + 3, v => 0.5f + v * v), training: false);
-
+        using var operands = new Inferred(device);
         using var tape = new Tape(device, record: false);
         var residual = of.Added == Added.Nothing ? null : tape.Input(y, Expect.Normal(y, 5));
-        if (of.Added == Added.DeferredMap) residual = Norm(residual!, 20);
+        if (of.Added == Added.DeferredMap) residual = operands.Deferred(residual!, 20, activated: false);
         // The input is deferred as well, as it is in networks.
-        var values = Norm(tape.Input(x, Expect.Normal(x, 0)), 30)
-            .Conv2dFused(Make(weight, 1), stride, padding, groups, new(Make(channels, 10), Make(channels, 11), Make(channels, 12), Make(channels, 13, v => 0.5f + v * v), of.Activated ? Make(channels, 14) : null), residual).ToArray();
-        owned.ForEach(t => t.Dispose());
-        return values;
+        return operands.Deferred(tape.Input(x, Expect.Normal(x, 0)), 30, activated: false)
+            .Conv2dFused(operands.Make(weight, 1), stride, padding, groups, operands.Norm(kernel[0], 10, of.Activated), residual).ToArray();
     }
 
     [Theory, EveryDevice]
     public void MatchesReference(string instructionSet, int threads)
     {
         using var device = TestDevice.Open(instructionSet, threads);
-        using var reference = new Reference();
-        foreach (var of in Cases())
-        {
-            int terms = shapes[of.Shape].Map[1] / shapes[of.Shape].Groups * shapes[of.Shape].Kernel[1] * shapes[of.Shape].Kernel[1];
-            Expect.Close(Run(reference, of), Run(device, of), 2 * Math.Pow(2, -24) * (8 + 4 * Math.Sqrt(terms)), $"{of} on {device.Name}");
-            Assert.Equal(0, device.LiveBytes);
-        }
+        Inferred.SameAsReference(device, Run, Cases(), of => shapes[of.Shape].Map[1] / shapes[of.Shape].Groups * shapes[of.Shape].Kernel[1] * shapes[of.Shape].Kernel[1]);
     }
 
     [Fact]
-    public void ThreadsDoNotChangeABit()
-    {
-        using Device one = Cpu.Create(1), three = Cpu.Create(3);
-        foreach (var of in Cases()) Assert.Equal(Run(one, of), Run(three, of));
-    }
+    public void ThreadsDoNotChangeABit() => Inferred.ThreadsDoNotChangeABit(Run, Cases());
 
     [Fact]
     public void ATapeThatRecordsIsRefused()

@@ -22,50 +22,23 @@ public class SeparableConv2dTests
         var (map, outputs, kernel, stride, padding) = shapes[of.Shape];
         int channels = map[1];
         Shape x = Shape.Map(map[0], channels, map[2], map[3]), y = Shape.Map(map[0], outputs, (map[2] + 2 * padding - kernel) / stride + 1, (map[3] + 2 * padding - kernel) / stride + 1);
-        var owned = new List<Tensor>();
-        Tensor Make(Shape shape, int seed, Func<float, float>? change = null)
-        {
-            owned.Add(device.From(shape, [.. Expect.Normal(shape, seed).Select(v => change?.Invoke(v) ?? v)]));
-            return owned[^1];
-        }
-        FrozenNorm Norm(int length, int seed, bool activated)
-        {
-            var s = Shape.Of(length);
-            return new(Make(s, seed), Make(s, seed + 1), Make(s, seed + 2), Make(s, seed + 3, v => 0.5f + v * v), activated ? Make(s, seed + 4) : null);
-        }
-
+        using var operands = new Inferred(device);
         using var tape = new Tape(device, record: false);
         var input = tape.Input(x, Expect.Normal(x, 0));
-        if (of.Deferred)
-        {
-            var before = Norm(channels, 30, true);
-            input = input.BatchNorm(before.Gamma, before.Beta, before.Mean, before.Variance, training: false, before.Slope);
-        }
-        var values = input.SeparableConv2d(Make(Shape.Of(channels, 1, kernel, kernel), 1), stride, padding, Norm(channels, 10, true),
-            Make(Shape.Of(outputs, channels, 1, 1), 2), Norm(outputs, 20, of.Activated), of.Added ? tape.Input(y, Expect.Normal(y, 5)) : null).ToArray();
-        owned.ForEach(t => t.Dispose());
-        return values;
+        if (of.Deferred) input = operands.Deferred(input, 30, activated: true);
+        return input.SeparableConv2d(operands.Make(Shape.Of(channels, 1, kernel, kernel), 1), stride, padding, operands.Norm(channels, 10, activated: true),
+            operands.Make(Shape.Of(outputs, channels, 1, 1), 2), operands.Norm(outputs, 20, of.Activated), of.Added ? tape.Input(y, Expect.Normal(y, 5)) : null).ToArray();
     }
 
     [Theory, EveryDevice]
     public void MatchesReference(string instructionSet, int threads)
     {
         using var device = TestDevice.Open(instructionSet, threads);
-        using var reference = new Reference();
-        foreach (var of in Cases())
-        {
-            var (map, _, kernel, _, _) = shapes[of.Shape];
-            Expect.Close(Run(reference, of), Run(device, of), 2 * Math.Pow(2, -24) * (8 + 4 * Math.Sqrt(map[1] + kernel * kernel)), $"{of} on {device.Name}");
-            Assert.Equal(0, device.LiveBytes);
-        }
+        Inferred.SameAsReference(device, Run, Cases(), of => shapes[of.Shape].Map[1] + shapes[of.Shape].Kernel * shapes[of.Shape].Kernel);
     }
 
     [Fact]
-    public void ThreadsDoNotChangeABit()
-    {
-        using Device one = Cpu.Create(1), three = Cpu.Create(3);
-        foreach (var of in Cases()) Assert.Equal(Run(one, of), Run(three, of));
-    }
+    public void ThreadsDoNotChangeABit() => Inferred.ThreadsDoNotChangeABit(Run, Cases());
 
     [Fact]
     public void AnImageDoesNotDependOnItsBatch()
