@@ -20,7 +20,7 @@ public sealed unsafe partial class Cpu<V>
         }
         if (IsWinograd(dweight.Shape, dy.Shape, dweight.Shape[1], sliding))
         {
-            WinogradWeight(x, dy, dweight);
+            WinogradWeight(x, dy, dweight, sliding.Stride);
             return;
         }
         var channels = new WeightChannels(dweight.Shape, sliding.Groups, transposed: false);

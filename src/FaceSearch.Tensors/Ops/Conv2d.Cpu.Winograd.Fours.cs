@@ -11,7 +11,10 @@ readonly unsafe struct FoursAlone : ITileForm
     const float A = 5 / 8f, B = 3 / 2f, A2 = A * A, B2 = B * B, A3 = A * A2, B3 = B * B2, Product = A2 * B2, Sum = A2 + B2;
     const float AtZero = 1 / Product, AtA = 1 / (2 * A2 * (A2 - B2)), AtB = 1 / (2 * B2 * (B2 - A2));
 
+    public static int Inputs => 6;
     public static int Outputs => 4;
+    public static int Points => 6;
+    public static int WeightPoints => 6;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Input<V>(float* from, long fromStep, float* to, long toStep) where V : struct, ILanes<V>

@@ -14,7 +14,10 @@ readonly unsafe struct SevenPoints<N> : ITileForm where N : ISize
     const float AtA = 1 / (2 * A2 * (A2 - B2) * (A2 - C2)), AtB = 1 / (2 * B2 * (B2 - A2) * (B2 - C2)), AtC = 1 / (2 * C2 * (C2 - A2) * (C2 - B2));
     const float AtZero = -1 / (A2 * B2 * C2);
 
+    public static int Inputs => N.Value + 2;
     public static int Outputs => N.Value;
+    public static int Points => N.Value + 2;
+    public static int WeightPoints => N.Value + 2;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Input<V>(float* from, long fromStep, float* to, long toStep) where V : struct, ILanes<V>

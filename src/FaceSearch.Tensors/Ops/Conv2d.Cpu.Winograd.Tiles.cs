@@ -1,21 +1,39 @@
 namespace FaceSearch.Tensors;
 
+/// <summary>What a convolution does to a side: stride 1 leaves it as it is, stride 2 halves it, and its gradient doubles it.</summary>
+enum Sampling { Same, Down, Up }
+
 /// <summary>
 /// A map's height or width in tiles of five outputs, then of four: as few tiles as fives allow, and of these as many fours as still
-/// cover it. A five costs seven points and a four six, so 14 = 5 + 5 + 4 costs 20 where four fours would cost 24.
+/// cover it. A five costs seven points and a four six, so 14 = 5 + 5 + 4 costs 20 where four fours would cost 24. With stride 2 the tiles have four outputs and three (of the
+/// smaller map: those of a gradient are pairs), which cost nine and seven.
 /// </summary>
-readonly record struct WinogradSide(int Length)
+readonly record struct WinogradSide(int Length, Sampling Sampling = Sampling.Same)
 {
-    public int Tiles => (Length + 4) / 5;
-    public int Fives => Math.Max(0, Length - 4 * Tiles);
-    public int Points => Fives > 0 ? 7 : 6;
+    /// Outputs of a long tile; short ones have one less.
+    public int Long => Sampling == Sampling.Same ? 5 : 4;
+    // Constants divide faster than Long.
+    public int Tiles => Sampling == Sampling.Same ? (Length + 4) / 5 : (Length + 3) / 4;
+    public int Longs => Math.Max(0, Length - (Long - 1) * Tiles);
 
-    /// The transform of weights, which all tiles of the side share; and that of the tiles with four outputs.
-    public TileKind Weights => Fives > 0 ? TileKind.Five : TileKind.FourAlone;
-    public TileKind Fours => Fives > 0 ? TileKind.Four : TileKind.FourAlone;
+    /// The points of short tiles come first.
+    public int Points => Longs > 0 ? ShortPoints + (Sampling == Sampling.Same ? 1 : 2) : ShortPoints;
+    public int ShortPoints => Sampling == Sampling.Same ? 6 : 7;
+    public int WeightPoints => Sampling == Sampling.Same ? Points : Longs > 0 ? 6 : 5;
+
+    /// Products of all tiles.
+    public int Products => Longs * Points + (Tiles - Longs) * ShortPoints;
+
+    /// The points that use the same weights.
+    public (int First, int Count) PointsOf(int weight) => Sampling == Sampling.Same || weight < 4 ? (weight, 1) : weight == 4 ? (4, Longs > 0 ? 4 : 3) : (8, 1);
+
+    public TileKind LongKind => Sampling switch { Sampling.Same => TileKind.Five, Sampling.Down => TileKind.DownFour, _ => TileKind.UpFour };
+    public TileKind ShortKind => Sampling switch { Sampling.Same => Longs > 0 ? TileKind.Four : TileKind.FourAlone, Sampling.Down => TileKind.DownThree, _ => TileKind.UpThree };
+    /// The transform of weights, which all tiles of the side share.
+    public TileKind WeightKind => Sampling == Sampling.Up ? (this with { Sampling = Sampling.Down }).WeightKind : Longs > 0 ? LongKind : ShortKind;
 
     /// The first output of a tile; past the last one, the first that no tile has.
-    public int Start(int tile) => 4 * tile + Math.Min(tile, Fives);
+    public int Start(int tile) => (Long - 1) * tile + Math.Min(tile, Longs);
     public int Covered => Start(Tiles);
 }
 
@@ -24,15 +42,18 @@ readonly record struct WinogradSide(int Length)
 /// </summary>
 readonly record struct WinogradTiles(int Images, WinogradSide Height, WinogradSide Width, int PartImages, int PartRows)
 {
-    public static int PointsOf(Shape map) => new WinogradSide(map.Height).Points * new WinogradSide(map.Width).Points;
+    public static int PointsOf(Shape map, Sampling sampling) => new WinogradSide(map.Height, sampling).Points * new WinogradSide(map.Width, sampling).Points;
+
+    public static int WeightPointsOf(Shape map, Sampling sampling) => new WinogradSide(map.Height, sampling).WeightPoints * new WinogradSide(map.Width, sampling).WeightPoints;
 
     public int Points => Height.Points * Width.Points;
-    public WinogradForm Weights => WinogradForm.Single(Height.Weights, Width.Weights);
+    public int WeightPoints => Height.WeightPoints * Width.WeightPoints;
+    public WinogradForm Weights => WinogradForm.Single(Height.WeightKind, Width.WeightKind);
 
     /// <summary>Near-equal parts of about `partTiles`; whole images go in a multiple of `share` parts, so that as many threads end together.</summary>
-    public static WinogradTiles Of(Shape map, int partTiles, int share)
+    public static WinogradTiles Of(Shape map, Sampling sampling, int partTiles, int share)
     {
-        WinogradSide height = new(map.Height), width = new(map.Width);
+        WinogradSide height = new(map.Height, sampling), width = new(map.Width, sampling);
         int rows = height.Tiles, columns = width.Tiles;
         int Parts(double tiles) => Math.Max(1, (int)Math.Round(tiles / partTiles));
         int bands = Math.Min(rows, Parts(rows * columns));
@@ -64,14 +85,19 @@ readonly record struct WinogradTiles(int Images, WinogradSide Height, WinogradSi
 
 /// <summary>
 /// Tile rows from TileRow on, of so many images from Image on. The tiles of one form come one after the other: 5×4 outputs, 5×5, 4×5,
-/// 4×4. So whatever point is asked for, the tiles that have it are neighbours.
+/// 4×4 (with stride 2, 4×3 and so on). So whatever point is asked for, the tiles that have it are neighbours.
 /// </summary>
 readonly record struct WinogradPart(int Image, int Images, int TileRow, int TileRows, WinogradSide Height, WinogradSide Width)
 {
-    public const int Forms = 4;
+    public const int Forms = 4, MostUses = 16;
 
     public int Tiles => Images * TileRows * Width.Tiles;
     public int Points => Height.Points * Width.Points;
+    public int WeightPoints => Height.WeightPoints * Width.WeightPoints;
+    public Sampling Sampling => Height.Sampling;
+    /// How many rows of the map that is read, and of the one that is written, an output row of a tile stands for.
+    public int RowsRead => Sampling == Sampling.Down ? 2 : 1;
+    public int RowsWritten => Sampling == Sampling.Up ? 2 : 1;
     public int FirstRow => Height.Start(TileRow);
     /// Output rows of the tiles, with those past the map's end.
     public int Rows => Height.Start(TileRow + TileRows) - FirstRow;
@@ -79,40 +105,52 @@ readonly record struct WinogradPart(int Image, int Images, int TileRow, int Tile
     public WinogradForm Form(int index)
     {
         bool tall = index < 2, wide = index is 1 or 2;
-        int fives = Math.Clamp(Height.Fives - TileRow, 0, TileRows), fours = TileRows - fives, narrow = Width.Tiles - Width.Fives;
-        int before = tall ? index * fives * narrow : fives * Width.Tiles + (index - 2) * fours * Width.Fives;
-        return new(tall ? TileKind.Five : Height.Fours, wide ? TileKind.Five : Width.Fours, Images * before, Images, tall ? fives : fours, wide ? Width.Fives : narrow, tall ? 0 : 5 * fives, wide ? 0 : 5 * Width.Fives);
+        int longs = Math.Clamp(Height.Longs - TileRow, 0, TileRows), shorts = TileRows - longs, narrow = Width.Tiles - Width.Longs;
+        int before = tall ? index * longs * narrow : longs * Width.Tiles + (index - 2) * shorts * Width.Longs;
+        var (vertical, horizontal) = (tall ? Height.LongKind : Height.ShortKind, wide ? Width.LongKind : Width.ShortKind);
+        return new(vertical, horizontal, Images * before, Images, tall ? longs : shorts, wide ? Width.Longs : narrow, tall ? 0 : Height.Long * longs, wide ? 0 : Width.Long * Width.Longs,
+            tall ? Height.Long : Height.Long - 1, wide ? Width.Long : Width.Long - 1);
     }
 
-    /// The tiles that have a point. Fours beside fives lack the point 0, which comes last.
-    public (int First, int Count) TilesAt(int point)
+    /// The points that use the weights of one, and their tiles: at most `MostUses`.
+    public unsafe int UsesOf(int weight, PointTiles* uses)
     {
-        bool tall = point / Width.Points == 6, wide = point % Width.Points == 6;
+        var (row, rows) = Height.PointsOf(weight / Width.WeightPoints);
+        var (column, columns) = Width.PointsOf(weight % Width.WeightPoints);
+        for (int i = 0; i < rows * columns; i++) uses[i] = TilesAt((row + i / columns) * Width.Points + column + i % columns);
+        return rows * columns;
+    }
+
+    /// The tiles that have a point. Short tiles beside long ones lack the last.
+    PointTiles TilesAt(int point)
+    {
+        bool tall = point / Width.Points >= Height.ShortPoints, wide = point % Width.Points >= Width.ShortPoints;
         WinogradForm first = Form(wide ? 1 : 0), last = Form(tall ? 1 : wide ? 2 : 3);
-        return (first.First, last.First + last.Tiles - first.First);
+        return new(point, first.First, last.First + last.Tiles - first.First);
     }
 }
 
-/// <summary>The tiles of one form in a part, from number First on, image by image and row by row; the first one has its first output at (Top, Left).</summary>
-readonly record struct WinogradForm(TileKind Vertical, TileKind Horizontal, int First, int Images, int Rows, int Columns, int Top, int Left)
-{
-    public static WinogradForm Single(TileKind vertical, TileKind horizontal) => new(vertical, horizontal, 0, 1, 1, 1, 0, 0);
+/// <summary>A point, and the tiles of a part that have it.</summary>
+readonly record struct PointTiles(int Point, int First, int Count);
 
-    public int Height => Vertical == TileKind.Five ? 5 : 4;
-    public int Width => Horizontal == TileKind.Five ? 5 : 4;
+/// <summary>The tiles of one form in a part, from number First on, image by image and row by row, of Height×Width outputs (or pairs); the first one has its first output at (Top, Left).</summary>
+readonly record struct WinogradForm(TileKind Vertical, TileKind Horizontal, int First, int Images, int Rows, int Columns, int Top, int Left, int Height, int Width)
+{
+    public static WinogradForm Single(TileKind vertical, TileKind horizontal) => new(vertical, horizontal, 0, 1, 1, 1, 0, 0, 0, 0);
+
     public int Tiles => Images * Rows * Columns;
 }
 
 /// <summary>Rows of a map that will be read or written soon: asked for by and by while products leave memory at rest.</summary>
 readonly unsafe record struct RowsAhead(nint First, long PlaneFloats, int Planes, int Vectors)
 {
-    /// The rows of all channels of a part; none where there is no part.
-    public static RowsAhead Of(float* map, Shape s, WinogradPart? part)
+    /// The rows of all channels of a part, `scale` a row of its outputs; none where there is no part.
+    public static RowsAhead Of(float* map, Shape s, WinogradPart? part, int scale)
     {
         if (part is not { } rows) return default;
         int blocks = CpuLayout.Blocks(s.Channels);
         long plane = (long)s.Height * s.Width * 16;
-        return new((nint)(map + rows.Image * blocks * plane + (long)rows.FirstRow * s.Width * 16), plane, rows.Images * blocks, Math.Min(rows.Rows, s.Height - rows.FirstRow) * s.Width);
+        return new((nint)(map + rows.Image * blocks * plane + (long)scale * rows.FirstRow * s.Width * 16), plane, rows.Images * blocks, Math.Min(scale * rows.Rows, s.Height - scale * rows.FirstRow) * s.Width);
     }
 
     /// The share of one of so many points.

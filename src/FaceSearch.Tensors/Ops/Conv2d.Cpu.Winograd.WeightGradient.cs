@@ -21,13 +21,14 @@ public sealed unsafe partial class Cpu<V>
     /// The loop over the tiles of a part: on all threads, or on the one that has the part for itself.
     delegate void Loop(int tiles, Workers.Tile tile);
 
-    void WinogradWeight(Tensor x, Tensor dy, Tensor dweight)
+    void WinogradWeight(Tensor x, Tensor dy, Tensor dweight, int stride)
     {
         var channels = new WeightChannels(dweight.Shape, 1, transposed: false);
-        long sumFloats = WinogradTiles.PointsOf(dy.Shape) * PointFloats(channels);
+        var sampling = stride == 1 ? Sampling.Same : Sampling.Down;
+        long sumFloats = WinogradTiles.WeightPointsOf(dy.Shape, sampling) * PointFloats(channels);
         int most = WinogradPartials * sumFloats <= WinogradPartialFloats ? WinogradPartials : 1;
-        int partTiles = TilesOfPart(channels, dy.Shape) * (most > 1 || sumFloats > CachedFloats ? 2 : 1);
-        var tiles = WinogradTiles.Of(dy.Shape, partTiles, share: most);
+        int partTiles = TilesOfPart(channels, dy.Shape, sampling) * (most > 1 || sumFloats > CachedFloats ? 2 : 1);
+        var tiles = WinogradTiles.Of(dy.Shape, sampling, partTiles, share: most);
         int partials = Math.Min(most, tiles.Parts);
         long pointFloats = tiles.Points * (PointFloats((long)channels.InBlocks * tiles.PartTiles) + PointFloats((long)channels.OutBlocks * tiles.PartTiles));
         using var sums = New(Shape.Of(partials, checked((int)sumFloats)));
@@ -53,44 +54,46 @@ public sealed unsafe partial class Cpu<V>
         nint u = (nint)points, v = (nint)(points + part.Points * PointFloats((long)channels.InBlocks * part.Tiles));
         loop(channels.InBlocks + channels.OutBlocks, (block, worker) =>
         {
-            if (block < channels.InBlocks) BlockToPoints<InputTransform>(x, part, block, WinogradFrame(part), (float*)u, worker);
-            else BlockToPoints<GradientTransform>(dy, part, block - channels.InBlocks, GradientFrame(part), (float*)v, worker);
+            int output = block - channels.InBlocks;
+            if (output < 0) BlockToPoints<InputTransform>(WinogradBand(x, part, block, 1, worker), part, part.RowsRead, block, channels.InBlocks, (float*)u, worker);
+            else BlockToPoints<GradientTransform>(GradientBand(dy, part, output, worker), part, 1, output, channels.OutBlocks, (float*)v, worker);
         });
-        RowsAhead nextX = RowsAhead.Of(Of(x.Deferred?.Source ?? x), x.Shape, next), nextDy = RowsAhead.Of(Of(dy), dy.Shape, next);
-        loop(part.Points * channels.Slices, (tile, _) =>
+        RowsAhead nextX = RowsAhead.Of(Of(x.Deferred?.Source ?? x), x.Shape, next, part.RowsRead), nextDy = RowsAhead.Of(Of(dy), dy.Shape, next, 1);
+        loop(part.WeightPoints * channels.Slices, (tile, _) =>
         {
-            int point = tile / channels.Slices, slice = tile % channels.Slices;
-            if (slice == 0) nextX.Ask(point, part.Points);
-            if (slice == channels.Slices - 1) nextDy.Ask(point, part.Points);
-            AddPoint((float*)u, (float*)v, part, channels, point, slice, isFirst, sums);
+            int weight = tile / channels.Slices, slice = tile % channels.Slices;
+            if (slice == 0) nextX.Ask(weight, part.WeightPoints);
+            if (slice == channels.Slices - 1) nextDy.Ask(weight, part.WeightPoints);
+            AddPoint((float*)u, (float*)v, part, channels, weight, slice, isFirst, sums);
         });
     }
 
-    static Frame GradientFrame(WinogradPart part) => new(0, 0, 1, 1, 1, part.Width.Covered);
+    InputBand GradientBand(Tensor dy, WinogradPart part, int block, int worker) =>
+        Band(dy, part.Image, part.Images, block, 1, new Frame(0, 0, 1, 1, 1, part.Width.Covered), part.FirstRow, part.Rows, worker);
 
-    void BlockToPoints<T>(Tensor from, WinogradPart part, int block, Frame frame, float* to, int worker) where T : ITransform
-    {
-        var band = Band(from, part.Image, part.Images, block, 1, frame, part.FirstRow, part.Rows, worker);
-        float* half = Scratch(worker, TransformFloats, second: true);
-        ToPoints<T>(band, 0, part, to + (long)block * part.Tiles * 16, PointFloats((long)CpuLayout.Blocks(from.Shape.Channels) * part.Tiles), half);
-    }
+    void BlockToPoints<T>(InputBand band, WinogradPart part, int scale, int block, int blocks, float* to, int worker) where T : ITransform =>
+        ToPoints<T>(band, 0, part, scale, to + (long)block * part.Tiles * 16, PointFloats((long)blocks * part.Tiles), Scratch(worker, TransformFloats, second: true));
 
-    /// Adds one point of one slice of outputs: sums[input][output] += Σ_tile u[input][tile] · v[output][tile].
-    static void AddPoint(float* u, float* v, WinogradPart part, WeightChannels channels, int point, int slice, bool isFirst, float* sums)
+    /// Adds one point of one slice of outputs: sums[input][output] += Σ_tile u[input][tile] · v[output][tile], over all uses of its weights.
+    static void AddPoint(float* u, float* v, WinogradPart part, WeightChannels channels, int weight, int slice, bool isFirst, float* sums)
     {
         int block = slice * Pair, width = Math.Min(Pair, channels.OutBlocks - block) * 16;
-        var (first, count) = part.TilesAt(point);
-        long blockFloats = part.Tiles * 16L;
-        float* x = u + point * PointFloats((long)channels.InBlocks * part.Tiles) + first * 16;
-        float* dy = v + point * PointFloats((long)channels.OutBlocks * part.Tiles) + block * blockFloats + first * 16;
-        float* to = sums + point * PointFloats(channels) + slice * channels.SliceFloats(1);
+        PointTiles* points = stackalloc PointTiles[WinogradPart.MostUses];
+        int uses = part.UsesOf(weight, points);
+        long blockFloats = part.Tiles * 16L, uFloats = PointFloats((long)channels.InBlocks * part.Tiles), vFloats = PointFloats((long)channels.OutBlocks * part.Tiles);
+        float* to = sums + weight * PointFloats(channels) + slice * channels.SliceFloats(1);
         for (long i = 0, n = isFirst ? (long)channels.Ins * width : 0; i < n; i += 16) V.Store(V.Zero, to + i);
-        var pixels = new Pixels(1, 1, count, 0, 0, 0, 0);
-        for (int b = 0; b < channels.InBlocks; b++, x += blockFloats)
+        for (int b = 0; b < channels.InBlocks; b++)
         {
             int inputs = Math.Min(16, channels.Ins - b * 16);
-            if (width > 16) OuterBlock<Size2>(pixels, x, dy, dy + blockFloats, inputs, to);
-            else OuterBlock<Size1>(pixels, x, dy, dy, inputs, to);
+            for (int use = 0; use < uses; use++)
+            {
+                var (point, first, count) = points[use];
+                float* x = u + point * uFloats + b * blockFloats + first * 16, dy = v + point * vFloats + block * blockFloats + first * 16;
+                var pixels = new Pixels(1, 1, count, 0, 0, 0, 0);
+                if (width > 16) OuterBlock<Size2>(pixels, x, dy, dy + blockFloats, inputs, to);
+                else OuterBlock<Size1>(pixels, x, dy, dy, inputs, to);
+            }
             to += inputs * width;
         }
     }

@@ -15,14 +15,14 @@ public sealed unsafe partial class Cpu<V>
         for (int i = 0, vectors = VectorsOf(channels, tile); i < vectors; i++)
         {
             var lanes = WinogradLanesOf(weight, packed, channels, tile, i);
-            if (i + VectorsAhead < vectors) AskForVectors(lanes, points, tiles.Points);
+            if (i + VectorsAhead < vectors) AskForVectors(lanes, points, tiles.WeightPoints);
             for (int tap = 0; tap < 9; tap++)
             {
                 float* value = (float*)lanes.Plain + (channels.Transposed ? 8 - tap : tap), to = taps + tap * 16;
                 for (int lane = 0; lane < lanes.Count; lane++, value += lanes.Stride) to[lane] = *value;
                 for (int lane = lanes.Count; lane < 16; lane++) to[lane] = 0;
             }
-            Transform<WeightTransform>(tiles.Weights, taps, new(3 * 16, 16), (float*)lanes.Points, new(tiles.Width.Points * points, points), half);
+            Transform<WeightTransform>(tiles.Weights, taps, new(3 * 16, 16), (float*)lanes.Points, new(tiles.Width.WeightPoints * points, points), half);
         }
     });
 
@@ -34,8 +34,8 @@ public sealed unsafe partial class Cpu<V>
         for (int i = 0, vectors = VectorsOf(channels, tile); i < vectors; i++)
         {
             var lanes = WinogradLanesOf(weight, packed, channels, tile, i);
-            if (i + VectorsAhead < vectors) AskForVectors(lanes, points, tiles.Points);
-            Transform<WeightGradientTransform>(tiles.Weights, (float*)lanes.Points, new(tiles.Width.Points * points, points), taps, new(3 * 16, 16), half);
+            if (i + VectorsAhead < vectors) AskForVectors(lanes, points, tiles.WeightPoints);
+            Transform<WeightGradientTransform>(tiles.Weights, (float*)lanes.Points, new(tiles.Width.WeightPoints * points, points), taps, new(3 * 16, 16), half);
             float* plain = (float*)lanes.Plain;
             for (int lane = 0; lane < lanes.Count; lane++, plain += lanes.Stride)
                 for (int tap = 0; tap < 9; tap++) plain[tap] = taps[tap * 16 + lane];

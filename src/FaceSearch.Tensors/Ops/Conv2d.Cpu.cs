@@ -8,7 +8,7 @@ public sealed unsafe partial class Cpu<V>
         if (IsDepthwise3x3(weight, sliding) && sliding.Stride == 1) Depthwise3x3<Size1>(x, weight, y, turned: false, moments);
         else if (IsDepthwise3x3(weight, sliding)) Depthwise3x3<Size2>(x, weight, y, turned: false, moments);
         else if (IsDepthwise(weight, sliding)) CorrelateDepthwise(x, weight, y, plan, moments);
-        else if (IsWinograd(weight.Shape, y.Shape, weight.Shape[1], sliding)) Winograd(x, weight, y, transposed: false, moments);
+        else if (IsWinograd(weight.Shape, y.Shape, weight.Shape[1], sliding)) Winograd(x, weight, y, sliding.Stride, transposed: false, moments);
         else Correlate(x, weight, y, plan, new(weight.Shape, sliding.Groups, transposed: false), moments);
     }
 
@@ -17,7 +17,7 @@ public sealed unsafe partial class Cpu<V>
         var plan = Correlation.Backward(weight.Shape, dx.Shape, sliding);
         if (IsDepthwise3x3(weight, sliding) && sliding.Stride == 1) Depthwise3x3<Size1>(dy, weight, dx, turned: true, null);
         else if (IsDepthwise(weight, sliding)) CorrelateDepthwise(dy, weight, dx, plan, null);
-        else if (IsWinograd(weight.Shape, dx.Shape, weight.Shape[0], sliding)) Winograd(dy, weight, dx, transposed: true, null);
+        else if (IsWinograd(weight.Shape, dy.Shape, weight.Shape[0], sliding)) Winograd(dy, weight, dx, sliding.Stride, transposed: true, null);
         else Correlate(dy, weight, dx, plan, new(weight.Shape, sliding.Groups, transposed: true), null);
     }
 
