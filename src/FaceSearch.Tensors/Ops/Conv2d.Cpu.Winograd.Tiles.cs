@@ -4,22 +4,33 @@ namespace FaceSearch.Tensors;
 enum Sampling { Same, Down, Up }
 
 /// <summary>
-/// A map's height or width in tiles of five outputs, then of four: as few tiles as fives allow, and of these as many fours as still
-/// cover it. A five costs seven points and a four six, so 14 = 5 + 5 + 4 costs 20 where four fours would cost 24. With stride 2 the tiles have four outputs and three (of the
-/// smaller map: those of a gradient are pairs), which cost nine and seven.
+/// A map's height or width in long tiles, then in short ones of one output less: as few tiles as long ones allow, and of these as many short ones as
+/// still cover it. With stride 1 they have five outputs and four, which cost seven points and six, so 14 = 5 + 5 + 4 costs 20 where four fours would cost 24; or
+/// four and three, where no five is needed: 6 = 3 + 3 costs 10. With stride 2 they have four and three (of the smaller map: those of a gradient are pairs), which cost nine and seven.
 /// </summary>
-readonly record struct WinogradSide(int Length, Sampling Sampling = Sampling.Same)
+readonly record struct WinogradSide
 {
-    /// Outputs of a long tile; short ones have one less.
-    public int Long => Sampling == Sampling.Same ? 5 : 4;
-    // Constants divide faster than Long.
-    public int Tiles => Sampling == Sampling.Same ? (Length + 4) / 5 : (Length + 3) / 4;
-    public int Longs => Math.Max(0, Length - (Long - 1) * Tiles);
+    public readonly int Length;
+    public readonly Sampling Sampling;
+    /// All tiles, the long ones among them, and the outputs of such.
+    public readonly int Tiles, Longs, Long;
+    /// The points; those of short tiles, which come first; and those of weights, fewer where points share them.
+    public readonly int Points, ShortPoints, WeightPoints;
 
-    /// The points of short tiles come first.
-    public int Points => Longs > 0 ? ShortPoints + (Sampling == Sampling.Same ? 1 : 2) : ShortPoints;
-    public int ShortPoints => Sampling == Sampling.Same ? 6 : 7;
-    public int WeightPoints => Sampling == Sampling.Same ? Points : Longs > 0 ? 6 : 5;
+    // Computed once, as each part asks for all of it at every point.
+    public WinogradSide(int length, Sampling sampling = Sampling.Same)
+    {
+        (Length, Sampling) = (length, sampling);
+        int withFives = (length + 4) / 5;
+        bool hasFives = sampling == Sampling.Same && length > 4 * withFives;
+        (Long, Tiles) = hasFives ? (5, withFives) : (4, (length + 3) / 4);
+        Longs = Math.Max(0, length - (Long - 1) * Tiles);
+        ShortPoints = sampling == Sampling.Same ? Long + 1 : 7;
+        Points = Longs == 0 ? ShortPoints : sampling == Sampling.Same ? Long + 2 : 9;
+        WeightPoints = sampling == Sampling.Same ? Points : Longs > 0 ? 6 : 5;
+    }
+
+    public bool HasFives => Long == 5;
 
     /// Products of all tiles.
     public int Products => Longs * Points + (Tiles - Longs) * ShortPoints;
@@ -27,10 +38,10 @@ readonly record struct WinogradSide(int Length, Sampling Sampling = Sampling.Sam
     /// The points that use the same weights.
     public (int First, int Count) PointsOf(int weight) => Sampling == Sampling.Same || weight < 4 ? (weight, 1) : weight == 4 ? (4, Longs > 0 ? 4 : 3) : (8, 1);
 
-    public TileKind LongKind => Sampling switch { Sampling.Same => TileKind.Five, Sampling.Down => TileKind.DownFour, _ => TileKind.UpFour };
-    public TileKind ShortKind => Sampling switch { Sampling.Same => Longs > 0 ? TileKind.Four : TileKind.FourAlone, Sampling.Down => TileKind.DownThree, _ => TileKind.UpThree };
+    public TileKind LongKind => Sampling switch { Sampling.Same => HasFives ? TileKind.Five : TileKind.FourAlone, Sampling.Down => TileKind.DownFour, _ => TileKind.UpFour };
+    public TileKind ShortKind => Sampling switch { Sampling.Same => HasFives ? TileKind.Four : TileKind.Three, Sampling.Down => TileKind.DownThree, _ => TileKind.UpThree };
     /// The transform of weights, which all tiles of the side share.
-    public TileKind WeightKind => Sampling == Sampling.Up ? (this with { Sampling = Sampling.Down }).WeightKind : Longs > 0 ? LongKind : ShortKind;
+    public TileKind WeightKind => Sampling == Sampling.Up ? Longs > 0 ? TileKind.DownFour : TileKind.DownThree : Longs > 0 ? LongKind : ShortKind;
 
     /// The first output of a tile; past the last one, the first that no tile has.
     public int Start(int tile) => (Long - 1) * tile + Math.Min(tile, Longs);
@@ -102,31 +113,45 @@ readonly record struct WinogradPart(int Image, int Images, int TileRow, int Tile
     /// Output rows of the tiles, with those past the map's end.
     public int Rows => Height.Start(TileRow + TileRows) - FirstRow;
 
+    /// Rows of long tiles.
+    int LongRows => Math.Clamp(Height.Longs - TileRow, 0, TileRows);
+
     public WinogradForm Form(int index)
     {
         bool tall = index < 2, wide = index is 1 or 2;
-        int longs = Math.Clamp(Height.Longs - TileRow, 0, TileRows), shorts = TileRows - longs, narrow = Width.Tiles - Width.Longs;
-        int before = tall ? index * longs * narrow : longs * Width.Tiles + (index - 2) * shorts * Width.Longs;
+        int longs = LongRows;
         var (vertical, horizontal) = (tall ? Height.LongKind : Height.ShortKind, wide ? Width.LongKind : Width.ShortKind);
-        return new(vertical, horizontal, Images * before, Images, tall ? longs : shorts, wide ? Width.Longs : narrow, tall ? 0 : Height.Long * longs, wide ? 0 : Width.Long * Width.Longs,
-            tall ? Height.Long : Height.Long - 1, wide ? Width.Long : Width.Long - 1);
+        return new(vertical, horizontal, TilesBefore(index), Images, tall ? longs : TileRows - longs, wide ? Width.Longs : Width.Tiles - Width.Longs,
+            tall ? 0 : Height.Long * longs, wide ? 0 : Width.Long * Width.Longs, tall ? Height.Long : Height.Long - 1, wide ? Width.Long : Width.Long - 1);
     }
 
-    /// The points that use the weights of one, and their tiles: at most `MostUses`.
+    int TilesBefore(int form)
+    {
+        int longs = LongRows;
+        return Images * form switch
+        {
+            0 => 0,
+            1 => longs * (Width.Tiles - Width.Longs),
+            2 => longs * Width.Tiles,
+            3 => longs * Width.Tiles + (TileRows - longs) * Width.Longs,
+            _ => TileRows * Width.Tiles,
+        };
+    }
+
+    /// The points that use the weights of one, and their tiles: at most `MostUses`. Short tiles beside long ones lack the last points.
     public unsafe int UsesOf(int weight, PointTiles* uses)
     {
         var (row, rows) = Height.PointsOf(weight / Width.WeightPoints);
         var (column, columns) = Width.PointsOf(weight % Width.WeightPoints);
-        for (int i = 0; i < rows * columns; i++) uses[i] = TilesAt((row + i / columns) * Width.Points + column + i % columns);
-        return rows * columns;
-    }
-
-    /// The tiles that have a point. Short tiles beside long ones lack the last.
-    PointTiles TilesAt(int point)
-    {
-        bool tall = point / Width.Points >= Height.ShortPoints, wide = point % Width.Points >= Width.ShortPoints;
-        WinogradForm first = Form(wide ? 1 : 0), last = Form(tall ? 1 : wide ? 2 : 3);
-        return new(point, first.First, last.First + last.Tiles - first.First);
+        int count = 0;
+        for (int r = row; r < row + rows; r++)
+            for (int c = column; c < column + columns; c++)
+            {
+                bool tall = r >= Height.ShortPoints, wide = c >= Width.ShortPoints;
+                int first = TilesBefore(wide ? 1 : 0), end = TilesBefore(tall ? 2 : wide ? 3 : 4);
+                uses[count++] = new(r * Width.Points + c, first, end - first);
+            }
+        return count;
     }
 }
 

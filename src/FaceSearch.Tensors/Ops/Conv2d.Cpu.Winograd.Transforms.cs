@@ -4,16 +4,18 @@ using DownFours = FaceSearch.Tensors.DownTile<FaceSearch.Tensors.Size4>;
 using DownThrees = FaceSearch.Tensors.DownTile<FaceSearch.Tensors.Size3>;
 using Fives = FaceSearch.Tensors.SevenPoints<FaceSearch.Tensors.Size5>;
 using Fours = FaceSearch.Tensors.SevenPoints<FaceSearch.Tensors.Size4>;
+using FoursAlone = FaceSearch.Tensors.SixPoints<FaceSearch.Tensors.Size4>;
+using Threes = FaceSearch.Tensors.SixPoints<FaceSearch.Tensors.Size3>;
 using UpFours = FaceSearch.Tensors.UpTile<FaceSearch.Tensors.Size4>;
 using UpThrees = FaceSearch.Tensors.UpTile<FaceSearch.Tensors.Size3>;
 
 namespace FaceSearch.Tensors;
 
 /// <summary>
-/// The tiles of a side: of five outputs; of four beside such; of four where the side has no others. With stride 2 of four outputs and of
+/// The tiles of a side: of five outputs; of four beside such; of four where the side has no fives, and of three beside those. With stride 2 of four outputs and of
 /// three, and for the gradient of x of four and of three pairs of outputs.
 /// </summary>
-enum TileKind { Five, Four, FourAlone, DownFour, DownThree, UpFour, UpThree }
+enum TileKind { Five, Four, FourAlone, Three, DownFour, DownThree, UpFour, UpThree }
 
 /// <summary>What tiles of a kind do along one direction: vectors so many steps apart become others. Kinds that only use the weights of another have no G and A.</summary>
 unsafe interface ITileForm
@@ -101,6 +103,7 @@ public sealed unsafe partial class Cpu<V>
             case TileKind.Five: Transform<T, Fives>(form, from, fromBy, to, toBy, half); break;
             case TileKind.Four: Transform<T, Fours>(form, from, fromBy, to, toBy, half); break;
             case TileKind.FourAlone: Transform<T, FoursAlone>(form, from, fromBy, to, toBy, half); break;
+            case TileKind.Three: Transform<T, Threes>(form, from, fromBy, to, toBy, half); break;
             case TileKind.DownFour: TransformDown<T, DownFours>(form, from, fromBy, to, toBy, half); break;
             case TileKind.DownThree: TransformDown<T, DownThrees>(form, from, fromBy, to, toBy, half); break;
             case TileKind.UpFour: TransformUp<T, UpFours>(form, from, fromBy, to, toBy, half); break;
@@ -112,7 +115,8 @@ public sealed unsafe partial class Cpu<V>
     {
         if (form.Horizontal == TileKind.Five) Transform<T, H, Fives>(form, from, fromBy, to, toBy, half);
         else if (form.Horizontal == TileKind.Four) Transform<T, H, Fours>(form, from, fromBy, to, toBy, half);
-        else Transform<T, H, FoursAlone>(form, from, fromBy, to, toBy, half);
+        else if (form.Horizontal == TileKind.FourAlone) Transform<T, H, FoursAlone>(form, from, fromBy, to, toBy, half);
+        else Transform<T, H, Threes>(form, from, fromBy, to, toBy, half);
     }
 
     static void TransformDown<T, H>(WinogradForm form, float* from, in TileSteps fromBy, float* to, in TileSteps toBy, float* half) where T : ITransform where H : ITileForm

@@ -48,8 +48,8 @@ public sealed unsafe partial class Cpu<V>
         !Exact && sliding is { Stride: 1 or 2, Padding: 1, Groups: 1 } && weight[2] == 3 && weight[3] == 3
         && inputs >= (sliding.Stride == 1 ? LeastInputs : LeastInputsStrided) && Pays(map.Height, sliding.Stride) && Pays(map.Width, sliding.Stride);
 
-    /// Whether a side takes at most 2.5 products an output; the direct sum takes 3. The sides 1 and 2 do not, and 5 with stride 2.
-    static bool Pays(int length, int stride) => 2 * new WinogradSide(length, stride == 1 ? Sampling.Same : Sampling.Down).Products <= 5 * length;
+    /// Whether a side takes fewer than 2.5 products an output; the direct sum takes 3. The sides 1 and 2 do not, and 5 with stride 2.
+    static bool Pays(int length, int stride) => 2 * new WinogradSide(length, stride == 1 ? Sampling.Same : Sampling.Down).Products < 5 * length;
 
     static int TilesOfPart(WeightChannels channels, Shape map, Sampling sampling) =>
         Math.Max(LeastPartTiles, PartFloats / (WinogradTiles.PointsOf(map, sampling) * 16 * (channels.InBlocks + channels.OutBlocks)));
