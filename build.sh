@@ -44,11 +44,12 @@ build_kernels() {
     kernels/compile.sh emulate
 }
 
-# The simulated GPU of the tests: PoCL, installed at most once where that takes no password; without it those tests are skipped by name.
+# The simulated GPU of the tests: PoCL and the library that finds it, installed at most once where that takes no password; without them
+# those tests are skipped by name.
 simulated_gpu() {
-    if ! ls /etc/OpenCL/vendors/pocl.icd >/dev/null 2>&1 && [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null && [ ! -e native/bin/asked-for-pocl ]; then
+    if ! { ls /etc/OpenCL/vendors/pocl.icd && ldconfig -p | grep 'libOpenCL\.so\.1'; } >/dev/null 2>&1 && [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null && [ ! -e native/bin/asked-for-pocl ]; then
         mkdir -p native/bin && touch native/bin/asked-for-pocl
-        { timeout 120 apt-get update && DEBIAN_FRONTEND=noninteractive timeout 300 apt-get install -y --no-install-recommends pocl-opencl-icd; } >/dev/null 2>&1 || true
+        { timeout 120 apt-get update && DEBIAN_FRONTEND=noninteractive timeout 300 apt-get install -y --no-install-recommends pocl-opencl-icd ocl-icd-libopencl1; } >/dev/null 2>&1 || true
     fi
     native/build.sh
 }

@@ -109,6 +109,6 @@ sealed class GpuAccelerator
         var context = Context.Create(builder => Ilgpu.Optimised(builder.OpenCL(device => true)));
         foreach (var device in context.GetCLDevices())
             if (device.DeviceType == CLDeviceType.CL_DEVICE_TYPE_CPU) return new(device.CreateCLAccelerator(context));
-        throw new DeviceException("the simulated GPU needs an OpenCL device on the CPU: apt-get install pocl-opencl-icd");
+        throw new DeviceException("the simulated GPU needs an OpenCL device on the CPU: apt-get install pocl-opencl-icd ocl-icd-libopencl1");
     }
 }

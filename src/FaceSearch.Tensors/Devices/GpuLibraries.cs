@@ -36,7 +36,7 @@ static class GpuLibraries
             if (shim != 0) return;
             // Beside the program, or where a single file unpacks its libraries.
             if (!NativeLibrary.TryLoad(Shim, typeof(GpuLibraries).Assembly, null, out shim))
-                throw new DeviceException($"the simulated GPU needs {Shim} beside the program, which './build.sh native' makes with a C compiler, and OpenCL: apt-get install pocl-opencl-icd");
+                throw new DeviceException($"the simulated GPU needs {Shim} beside the program, which './build.sh native' makes with a C compiler, and OpenCL: apt-get install pocl-opencl-icd ocl-icd-libopencl1");
         }
     }
 
