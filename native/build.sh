@@ -18,7 +18,8 @@ make_library() {
     fi
 }
 
-if ldconfig -p 2>/dev/null | grep -q 'libOpenCL\.so\.1'; then
+# (Not grep -q: it stops reading, and under pipefail the writer's broken pipe would count.)
+if ldconfig -p 2>/dev/null | grep 'libOpenCL\.so\.1' >/dev/null; then
     make_library libfacesearch-opencl.so opencl/shim.c -Wl,--no-as-needed -l:libOpenCL.so.1 -ldl
 fi
 make_library fake-cuda/libcuda.so.1 fake-cuda/driver.c
