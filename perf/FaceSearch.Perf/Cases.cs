@@ -15,6 +15,8 @@ static class Cases
         Convolution("conv64", 64, 56),
         Convolution("conv128", 128, 28),
         Convolution("conv256", 256, 14),
+        Convolution("conv512", 512, 7),
+        Convolution("strided", 128, 56, stride: 2),
         Convolution("depthwise", 128, 56, depthwise: true),
         new("block", "inverted residual 128-256-128 with batch norm and PReLU, 14×14, batch 32, forward and backward", 32,
             OpSteps.Block, OpSteps.BlockWork, PeerForm.Maps("block n=32 c=128 e=256 h=14")),
@@ -34,12 +36,12 @@ static class Cases
     static Case Product(string name, int m, int n, int k) => new(name, $"matrix product y = x·Wᵀ, {m}×{k} by {k}×{n}", 0,
         device => OpSteps.Product(device, m, n, k), () => OpSteps.ProductWork(m, n, k), PeerForm.Plain($"gemm m={m} n={n} k={k} tb=1"));
 
-    static Case Convolution(string name, int channels, int side, bool depthwise = false)
+    static Case Convolution(string name, int channels, int side, int stride = 1, bool depthwise = false)
     {
         int groups = depthwise ? channels : 1;
-        return new(name, $"{(depthwise ? "depthwise " : "")}3×3 convolution, {channels} channels, {side}×{side}, batch 32, forward and backward", 32,
-            device => OpSteps.Convolution(device, channels, side, groups), () => OpSteps.ConvolutionWork(channels, side, groups),
-            PeerForm.Maps($"conv n=32 c={channels} k={channels} h={side} g={groups} bwd=1"));
+        return new(name, $"{(depthwise ? "depthwise " : "")}3×3 convolution{(stride > 1 ? $" of stride {stride}" : "")}, {channels} channels, {side}×{side}, batch 32, forward and backward", 32,
+            device => OpSteps.Convolution(device, channels, side, stride, groups), () => OpSteps.ConvolutionWork(channels, side, stride, groups),
+            PeerForm.Maps($"conv n=32 c={channels} k={channels} h={side} s={stride} g={groups} bwd=1"));
     }
 
     static Case Training(string name, string title, NetSettings net, int batch) => new(name, $"training step of {title}, 112×112, batch {batch}: forward, backward, SGD", batch,

@@ -20,16 +20,16 @@ static class OpSteps
         return new(macs, 2 * macs, 4L * (m * k + n * (long)k + m * (long)n));
     }
 
-    public static Step Convolution(Device device, int channels, int side, int groups) =>
-        ForwardBackward(Convolution(new(device, seed: 1), channels, groups), Shape.Map(Batch, channels, side, side));
+    public static Step Convolution(Device device, int channels, int side, int stride, int groups) =>
+        ForwardBackward(Convolution(new(device, seed: 1), channels, stride, groups), Shape.Map(Batch, channels, side, side));
 
-    public static Cost ConvolutionWork(int channels, int side, int groups)
+    public static Cost ConvolutionWork(int channels, int side, int stride, int groups)
     {
         using var meter = new Meter();
-        return Work(Convolution(new(meter, seed: 1), channels, groups), Shape.Map(Batch, channels, side, side));
+        return Work(Convolution(new(meter, seed: 1), channels, stride, groups), Shape.Map(Batch, channels, side, side));
     }
 
-    static Part Convolution(Weights weights, int channels, int groups) => new(weights, new Conv(weights, "conv", channels, channels, 3, groups: groups));
+    static Part Convolution(Weights weights, int channels, int stride, int groups) => new(weights, new Conv(weights, "conv", channels, channels, 3, stride, groups));
 
     public static Step Block(Device device) => ForwardBackward(Block(new Weights(device, seed: 1)), Shape.Map(Batch, BlockChannels, BlockSide, BlockSide));
 

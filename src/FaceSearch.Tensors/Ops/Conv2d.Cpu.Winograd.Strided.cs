@@ -11,10 +11,11 @@ namespace FaceSearch.Tensors;
 /// </summary>
 readonly unsafe struct DownTile<N> : ITileForm where N : ISize
 {
-    internal const float A = 3 / 4f, B = 5 / 2f, A2 = A * A, B2 = B * B;
+    const float A = 3 / 4f, B = 5 / 2f, A2 = A * A, B2 = B * B;
     const float AtA = 1 / (2 * A2 * (A2 - B2)), AtB = 1 / (2 * B2 * (B2 - A2)), AtZero = 1 / (A2 * B2);
-    // The points of weights: ±A, ±B, then these.
-    const int Single = 4, Zero = 5;
+    // Where the even x begin among the points, and the point 0; and where w1 and the point 0 are among those of weights.
+    internal const int Even = 4;
+    const int Zero = 8, WeightEven = 4, WeightZero = 5;
 
     public static int Inputs => 2 * N.Value + 1;
     public static int Outputs => N.Value;
@@ -24,19 +25,19 @@ readonly unsafe struct DownTile<N> : ITileForm where N : ISize
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Input<V>(float* from, long fromStep, float* to, long toStep) where V : struct, ILanes<V>
     {
-        Odd<V>(from, 2 * fromStep, to, toStep);
-        for (int i = 0; i < N.Value; i++) V.Store(V.Load(from + (2 * i + 1) * fromStep), to + (4 + i) * toStep);
+        InputOfTwo<V>(from, 2 * fromStep, to, toStep);
+        for (int i = 0; i < N.Value; i++) V.Store(V.Load(from + (2 * i + 1) * fromStep), to + (Even + i) * toStep);
     }
 
-    /// N+1 inputs → the points.
+    /// F(N, 2): N+1 inputs → the points but those of even x.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal static void Odd<V>(float* from, long fromStep, float* to, long toStep) where V : struct, ILanes<V>
+    internal static void InputOfTwo<V>(float* from, long fromStep, float* to, long toStep) where V : struct, ILanes<V>
     {
         V d0 = V.Load(from), d1 = V.Load(from + fromStep), d2 = V.Load(from + 2 * fromStep), d3 = V.Load(from + 3 * fromStep);
         V d4 = N.Value == 4 ? V.Load(from + 4 * fromStep) : V.Zero;
         Pair(A, B2, d0, d1, d2, d3, d4, to, toStep);
         Pair(B, A2, d0, d1, d2, d3, d4, to + 2 * toStep, toStep);
-        if (N.Value == 4) V.Store(V.Fma(V.Create(A2 * B2), d0, V.Fma(V.Create(-(A2 + B2)), d2, d4)), to + 8 * toStep);
+        if (N.Value == 4) V.Store(V.Fma(V.Create(A2 * B2), d0, V.Fma(V.Create(-(A2 + B2)), d2, d4)), to + Zero * toStep);
 
         // The points ±p: (t ± p)(t² − q²), times t with the point 0, times ±p without.
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -51,17 +52,17 @@ readonly unsafe struct DownTile<N> : ITileForm where N : ISize
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Output<V>(float* from, long fromStep, float* to, long toStep) where V : struct, ILanes<V>
     {
-        float* single = from + 4 * fromStep;
-        Odd(from, fromStep, V.Load(single), V.Load(single + fromStep), V.Load(single + 2 * fromStep), N.Value == 4 ? V.Load(single + 3 * fromStep) : V.Zero, to, toStep);
+        float* even = from + Even * fromStep;
+        OutputOfTwo(from, fromStep, V.Load(even), V.Load(even + fromStep), V.Load(even + 2 * fromStep), N.Value == 4 ? V.Load(even + 3 * fromStep) : V.Zero, to, toStep);
     }
 
-    /// What two weights make of the points, added to these.
+    /// F(N, 2): the points but those of even x → N outputs, added to y.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal static void Odd<V>(float* from, long fromStep, V y0, V y1, V y2, V y3, float* to, long toStep) where V : struct, ILanes<V>
+    internal static void OutputOfTwo<V>(float* from, long fromStep, V y0, V y1, V y2, V y3, float* to, long toStep) where V : struct, ILanes<V>
     {
         var (evenA, oddA) = PlusMinus.Of<V>(from, fromStep);
         var (evenB, oddB) = PlusMinus.Of<V>(from + 2 * fromStep, fromStep);
-        if (N.Value == 4) y0 += V.Load(from + 8 * fromStep);
+        if (N.Value == 4) y0 += V.Load(from + Zero * fromStep);
         V.Store(y0 + (evenA + evenB), to);
         V.Store(V.Fma(V.Create(A), oddA, V.Fma(V.Create(B), oddB, y1)), to + toStep);
         V.Store(V.Fma(V.Create(A2), evenA, V.Fma(V.Create(B2), evenB, y2)), to + 2 * toStep);
@@ -74,14 +75,8 @@ readonly unsafe struct DownTile<N> : ITileForm where N : ISize
         V g0 = V.Load(from), g1 = V.Load(from + fromStep), g2 = V.Load(from + 2 * fromStep), g3 = N.Value == 4 ? V.Load(from + 3 * fromStep) : V.Zero;
         Pair(A, g0, g1, g2, g3, to, toStep);
         Pair(B, g0, g1, g2, g3, to + 2 * toStep, toStep);
-        V.Store(g0, to + 4 * toStep);
-        V.Store(g1, to + 5 * toStep);
-        V.Store(g2, to + 6 * toStep);
-        if (N.Value == 4)
-        {
-            V.Store(g3, to + 7 * toStep);
-            V.Store(g0, to + 8 * toStep);
-        }
+        for (int i = 0; i < N.Value; i++) V.Store(V.Load(from + i * fromStep), to + (Even + i) * toStep);
+        if (N.Value == 4) V.Store(g0, to + Zero * toStep);
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         static void Pair(float p, V g0, V g1, V g2, V g3, float* to, long toStep) =>
@@ -94,8 +89,8 @@ readonly unsafe struct DownTile<N> : ITileForm where N : ISize
         V w0 = V.Load(from), w2 = V.Load(from + 2 * fromStep);
         PlusMinus.Store(V.Create(AtA) * w0, V.Create(AtA * A) * w2, to, toStep);
         PlusMinus.Store(V.Create(AtB) * w0, V.Create(AtB * B) * w2, to + 2 * toStep, toStep);
-        V.Store(V.Load(from + fromStep), to + Single * toStep);
-        if (N.Value == 4) V.Store(V.Create(AtZero) * w0, to + Zero * toStep);
+        V.Store(V.Load(from + fromStep), to + WeightEven * toStep);
+        if (N.Value == 4) V.Store(V.Create(AtZero) * w0, to + WeightZero * toStep);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -104,8 +99,8 @@ readonly unsafe struct DownTile<N> : ITileForm where N : ISize
         var (evenA, oddA) = PlusMinus.Of<V>(from, fromStep);
         var (evenB, oddB) = PlusMinus.Of<V>(from + 2 * fromStep, fromStep);
         V w0 = V.Fma(V.Create(AtA), evenA, V.Create(AtB) * evenB);
-        V.Store(N.Value == 4 ? V.Fma(V.Create(AtZero), V.Load(from + Zero * fromStep), w0) : w0, to);
-        V.Store(V.Load(from + Single * fromStep), to + toStep);
+        V.Store(N.Value == 4 ? V.Fma(V.Create(AtZero), V.Load(from + WeightZero * fromStep), w0) : w0, to);
+        V.Store(V.Load(from + WeightEven * fromStep), to + toStep);
         V.Store(V.Fma(V.Create(AtA * A), oddA, V.Create(AtB * B) * oddB), to + 2 * toStep);
     }
 }
@@ -123,14 +118,14 @@ readonly unsafe struct UpTile<N> : ITileForm where N : ISize
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Input<V>(float* from, long fromStep, float* to, long toStep) where V : struct, ILanes<V>
     {
-        DownTile<N>.Odd<V>(from, fromStep, to, toStep);
-        for (int i = 0; i < N.Value; i++) V.Store(V.Load(from + i * fromStep), to + (4 + i) * toStep);
+        DownTile<N>.InputOfTwo<V>(from, fromStep, to, toStep);
+        for (int i = 0; i < N.Value; i++) V.Store(V.Load(from + i * fromStep), to + (DownTile<N>.Even + i) * toStep);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Output<V>(float* from, long fromStep, float* to, long toStep) where V : struct, ILanes<V>
     {
-        for (int i = 0; i < N.Value; i++) V.Store(V.Load(from + (4 + i) * fromStep), to + 2 * i * toStep);
-        DownTile<N>.Odd(from, fromStep, V.Zero, V.Zero, V.Zero, V.Zero, to + toStep, 2 * toStep);
+        for (int i = 0; i < N.Value; i++) V.Store(V.Load(from + (DownTile<N>.Even + i) * fromStep), to + 2 * i * toStep);
+        DownTile<N>.OutputOfTwo(from, fromStep, V.Zero, V.Zero, V.Zero, V.Zero, to + toStep, 2 * toStep);
     }
 }

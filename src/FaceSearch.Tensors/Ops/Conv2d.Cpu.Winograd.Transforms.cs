@@ -104,10 +104,10 @@ public sealed unsafe partial class Cpu<V>
             case TileKind.Four: Transform<T, Fours>(form, from, fromBy, to, toBy, half); break;
             case TileKind.FourAlone: Transform<T, FoursAlone>(form, from, fromBy, to, toBy, half); break;
             case TileKind.Three: Transform<T, Threes>(form, from, fromBy, to, toBy, half); break;
-            case TileKind.DownFour: TransformDown<T, DownFours>(form, from, fromBy, to, toBy, half); break;
-            case TileKind.DownThree: TransformDown<T, DownThrees>(form, from, fromBy, to, toBy, half); break;
-            case TileKind.UpFour: TransformUp<T, UpFours>(form, from, fromBy, to, toBy, half); break;
-            case TileKind.UpThree: TransformUp<T, UpThrees>(form, from, fromBy, to, toBy, half); break;
+            case TileKind.DownFour: TransformStrided<T, DownFours, DownFours, DownThrees>(form, from, fromBy, to, toBy, half); break;
+            case TileKind.DownThree: TransformStrided<T, DownThrees, DownFours, DownThrees>(form, from, fromBy, to, toBy, half); break;
+            case TileKind.UpFour: TransformStrided<T, UpFours, UpFours, UpThrees>(form, from, fromBy, to, toBy, half); break;
+            case TileKind.UpThree: TransformStrided<T, UpThrees, UpFours, UpThrees>(form, from, fromBy, to, toBy, half); break;
         }
     }
 
@@ -119,16 +119,11 @@ public sealed unsafe partial class Cpu<V>
         else Transform<T, H, Threes>(form, from, fromBy, to, toBy, half);
     }
 
-    static void TransformDown<T, H>(WinogradForm form, float* from, in TileSteps fromBy, float* to, in TileSteps toBy, float* half) where T : ITransform where H : ITileForm
+    static void TransformStrided<T, H, Four, Three>(WinogradForm form, float* from, in TileSteps fromBy, float* to, in TileSteps toBy, float* half)
+        where T : ITransform where H : ITileForm where Four : ITileForm where Three : ITileForm
     {
-        if (form.Horizontal == TileKind.DownFour) Transform<T, H, DownFours>(form, from, fromBy, to, toBy, half);
-        else Transform<T, H, DownThrees>(form, from, fromBy, to, toBy, half);
-    }
-
-    static void TransformUp<T, H>(WinogradForm form, float* from, in TileSteps fromBy, float* to, in TileSteps toBy, float* half) where T : ITransform where H : ITileForm
-    {
-        if (form.Horizontal == TileKind.UpFour) Transform<T, H, UpFours>(form, from, fromBy, to, toBy, half);
-        else Transform<T, H, UpThrees>(form, from, fromBy, to, toBy, half);
+        if (form.Horizontal is TileKind.DownFour or TileKind.UpFour) Transform<T, H, Four>(form, from, fromBy, to, toBy, half);
+        else Transform<T, H, Three>(form, from, fromBy, to, toBy, half);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]

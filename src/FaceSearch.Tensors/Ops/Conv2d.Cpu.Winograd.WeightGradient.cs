@@ -55,7 +55,7 @@ public sealed unsafe partial class Cpu<V>
         loop(channels.InBlocks + channels.OutBlocks, (block, worker) =>
         {
             int output = block - channels.InBlocks;
-            if (output < 0) BlockToPoints<InputTransform>(WinogradBand(x, part, block, 1, worker), part, part.RowsRead, block, channels.InBlocks, (float*)u, worker);
+            if (output < 0) BlockToPoints<InputTransform>(WinogradBand(x, part, block, worker), part, part.RowsRead, block, channels.InBlocks, (float*)u, worker);
             else BlockToPoints<GradientTransform>(GradientBand(dy, part, output, worker), part, 1, output, channels.OutBlocks, (float*)v, worker);
         });
         RowsAhead nextX = RowsAhead.Of(Of(x.Deferred?.Source ?? x), x.Shape, next, part.RowsRead), nextDy = RowsAhead.Of(Of(dy), dy.Shape, next, 1);
@@ -72,7 +72,7 @@ public sealed unsafe partial class Cpu<V>
         Band(dy, part.Image, part.Images, block, 1, new Frame(0, 0, 1, 1, 1, part.Width.Covered), part.FirstRow, part.Rows, worker);
 
     void BlockToPoints<T>(InputBand band, WinogradPart part, int scale, int block, int blocks, float* to, int worker) where T : ITransform =>
-        ToPoints<T>(band, 0, part, scale, to + (long)block * part.Tiles * 16, PointFloats((long)blocks * part.Tiles), Scratch(worker, TransformFloats, second: true));
+        ToPoints<T>(band, part, scale, to + (long)block * part.Tiles * 16, PointFloats((long)blocks * part.Tiles), Scratch(worker, TransformFloats, second: true));
 
     /// Adds one point of one slice of outputs: sums[input][output] += Σ_tile u[input][tile] · v[output][tile], over all uses of its weights.
     static void AddPoint(float* u, float* v, WinogradPart part, WeightChannels channels, int weight, int slice, bool isFirst, float* sums)

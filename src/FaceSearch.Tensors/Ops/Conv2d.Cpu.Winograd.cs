@@ -25,7 +25,8 @@ namespace FaceSearch.Tensors;
 /// One core of a Zen 5 (250 GF/s), AVX-512, forward and both gradients, and how much faster than the direct kernels:
 ///   batch 32: 64 channels 56² 33 ms, 2.8×; 128 28² 29 ms, 3.2×; 256 14² 32 ms, 3.0×; 512 7² 51 ms, 2.0×
 ///   batch 64: 16 48² 1.6×; 32 24² 2.2×; 64 12² 2.7×; 64 channels at 7² 1.8×, 6² 1.3× (then in fours; 1.15 and 1.4 times faster since), 5² 2.4×, 4² 2.0×, 3² 1.4×; 16 channels 5² 1.6×
-/// One core of a Zen 4 (118 GF/s), stride 2, batch 16: 64 channels 112² 1.3×; 128 56² 1.4×; 256 28² 1.3×; 512 14² 1.1×; batch 64: 16 to 32 channels 24² and 32 to 64 12² 1.1×
+/// One core of a Zen 4 (118 GF/s), stride 2, batch 16: 64 channels 112² 1.3×; 128 56² 1.4×; 256 28² 1.3×; 512 14² 1.1×; batch 64: 16 to 32 channels
+/// 24² no slower, 32 to 64 12² 1.1×
 /// Lost: three inputs (their one block costs as much as sixteen); four do not lose. 512 channels at 7² need a batch of eight
 /// to pay for their transformed weights.
 /// </summary>
@@ -58,8 +59,8 @@ public sealed unsafe partial class Cpu<V>
     static long PointFloats(long vectors) => (vectors | 1) * 16;
     static long PointFloats(WeightChannels channels) => PointFloats(channels.PackedFloats(1) / 16);
 
-    /// What the tiles of a part read: so many channel blocks.
-    InputBand WinogradBand(Tensor from, WinogradPart part, int firstBlock, int blocks, int worker)
+    /// What the tiles of a part read of one channel block.
+    InputBand WinogradBand(Tensor from, WinogradPart part, int block, int worker)
     {
         var frame = part.Sampling switch
         {
@@ -67,7 +68,7 @@ public sealed unsafe partial class Cpu<V>
             Sampling.Down => new Frame(-1, -1, 2, 2, 1, 2 * part.Width.Covered),
             _ => new Frame(0, 0, 2, 2, 1, part.Width.Covered),
         };
-        return Band(from, part.Image, part.Images, firstBlock, blocks, frame, part.RowsRead * part.FirstRow, part.RowsRead * part.Rows, worker);
+        return Band(from, part.Image, part.Images, block, 1, frame, part.RowsRead * part.FirstRow, part.RowsRead * part.Rows, worker);
     }
 
     /// y from x, or where `transposed` dx from dy.
@@ -87,7 +88,7 @@ public sealed unsafe partial class Cpu<V>
             long ins = PointFloats((long)channels.InBlocks * part.Tiles), outs = PointFloats((long)channels.OutBlocks * part.Tiles);
             float* half = Scratch(worker, TransformFloats + tiles.Points * (ins + outs), second: true), u = half + TransformFloats, m = u + tiles.Points * ins;
             for (int block = 0; block < channels.InBlocks; block++)
-                ToPoints<InputTransform>(WinogradBand(from, part, block, 1, worker), 0, part, part.RowsRead, u + (long)block * part.Tiles * 16, ins, half);
+                ToPoints<InputTransform>(WinogradBand(from, part, block, worker), part, part.RowsRead, u + (long)block * part.Tiles * 16, ins, half);
             // The rows that this thread will likely read next, and those it is about to write.
             WinogradPart? later = index + workers.Count < tiles.Parts ? tiles.Part(index + workers.Count) : null;
             RowsAhead next = RowsAhead.Of(Of(from.Deferred?.Source ?? from), from.Shape, later, part.RowsRead), results = RowsAhead.Of(Of(to), to.Shape, part, part.RowsWritten);
@@ -99,13 +100,13 @@ public sealed unsafe partial class Cpu<V>
         Join(sums, moments);
     }
 
-    /// The tiles of one block of a band, which has `scale` rows for each of a tile, at all points: `to` [points][tiles][16], the points `pointFloats` apart.
-    static void ToPoints<T>(InputBand band, int block, WinogradPart part, int scale, float* to, long pointFloats, float* half) where T : ITransform
+    /// The tiles of a band of one block, which has `scale` rows for each of a tile, at all points: `to` [points][tiles][16], the points `pointFloats` apart.
+    static void ToPoints<T>(InputBand band, WinogradPart part, int scale, float* to, long pointFloats, float* half) where T : ITransform
     {
         for (int i = 0; i < WinogradPart.Forms; i++)
         {
             var form = part.Form(i);
-            float* from = (float*)band.Pixels + block * band.BlockFloats + scale * form.Top * band.RowFloats + scale * form.Left * 16;
+            float* from = (float*)band.Pixels + scale * form.Top * band.RowFloats + scale * form.Left * 16;
             Transform<T>(form, from, new(band.RowFloats, 16, scale * form.Width * 16, scale * form.Height * band.RowFloats, band.ImageFloats), to + form.First * 16, AtPoints(part, form, pointFloats), half);
         }
     }
