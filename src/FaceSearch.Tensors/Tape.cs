@@ -105,9 +105,12 @@ public sealed class Tape(Device device, bool record = true) : IDisposable
         Seed(y, dy);
     }
 
-    /// <summary>Backward from a gradient on the device, whose memory the tape takes over.</summary>
+    /// <summary>Backward from a gradient on the device, of y's shape, whose memory the tape takes over.</summary>
+    /// <exception cref="ShapeException">The gradient has another shape, or is on another device.</exception>
     public void Seed(Tensor y, Tensor gradient)
     {
+        Check.Shape(gradient, y.Shape);
+        Check.SameDevice(y, gradient);
         using var section = Profiler?.Open("backward");
         y.Accumulate(gradient);
         for (int i = nodes.Count - 1; i >= 0; i--)

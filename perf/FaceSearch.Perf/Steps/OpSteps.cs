@@ -21,7 +21,7 @@ static class OpSteps
     }
 
     public static Step Convolution(Device device, int channels, int side, int stride, int groups) =>
-        ForwardBackward(Convolution(new(device, seed: 1), channels, stride, groups), Shape.Map(Batch, channels, side, side));
+        ForwardBackward(Convolution(new(device, seed: 1), channels, stride, groups), Shape.Map(Batch, channels, side, side), stride);
 
     public static Cost ConvolutionWork(int channels, int side, int stride, int groups)
     {
@@ -46,9 +46,9 @@ static class OpSteps
 
     readonly record struct Part(Weights Weights, Module Module);
 
-    /// The input's gradient and all parameters' gradients of a part that keeps the map's shape. The input and the gradient of
+    /// The input's gradient and all parameters' gradients of a part that keeps the map's channels and divides its sides. The input and the gradient of
     /// the output are written anew before each step, untimed: the tape takes both over.
-    static Step ForwardBackward(Part part, Shape shape)
+    static Step ForwardBackward(Part part, Shape shape, int stride = 1)
     {
         var device = part.Weights.Device;
         Tape tape = new(device);
@@ -61,7 +61,7 @@ static class OpSteps
             tape = new(device);
             x = tape.New(shape).Fill(1, 1);
             x.NeedsGradient = true;
-            dy = device.New(shape).Fill(1, 2);
+            dy = device.New(Shape.Map(shape.Images, shape.Channels, shape.Height / stride, shape.Width / stride)).Fill(1, 2);
         }
 
         void Run()
