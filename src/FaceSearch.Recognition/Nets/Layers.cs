@@ -20,6 +20,8 @@ public abstract class Module
 /// </summary>
 public sealed class Conv(Weights weights, string name, int inputs, int outputs, int kernel, int stride = 1, int groups = 1, int? padding = null) : Module
 {
+    readonly int kernel = kernel, stride = stride;
+    readonly int? padding = padding;
     readonly Tensor weight = weights.Normal(name + ".weight", Shape.Of(outputs, inputs / groups, kernel, kernel),
         Math.Sqrt(2.0 * groups / (kernel * kernel * (double)outputs)));
 
@@ -31,6 +33,10 @@ public sealed class Conv(Weights weights, string name, int inputs, int outputs, 
     /// <summary>With its norm, the 1×1 convolution that follows, and its norm.</summary>
     public Tensor Fused(Tensor x, BatchNorm inner, Conv pointwise, BatchNorm outer, Tensor? residual) =>
         x.SeparableConv2d(weight, stride, padding ?? kernel / 2, inner.Frozen, pointwise.weight, outer.Frozen, residual);
+
+    /// <summary>The 1×1 convolution to more channels, the depthwise one and the one to fewer, each with its norm.</summary>
+    public Tensor Fused(Tensor x, BatchNorm first, Conv depthwise, BatchNorm second, Conv project, BatchNorm third, Tensor? residual) =>
+        x.InvertedResidual(new(weight, first.Frozen), new(depthwise.weight, second.Frozen), depthwise.stride, depthwise.padding ?? depthwise.kernel / 2, new(project.weight, third.Frozen), residual);
 
     /// <summary>Whether each channel has a kernel of its own.</summary>
     public bool IsDepthwise => groups == inputs && groups == outputs && groups > 1;
@@ -123,6 +129,10 @@ public sealed class Sequential(params Module[] modules) : Module
     /// As many of the first parts as can be computed together, with the residual where they are the last.
     static (Tensor Y, int Taken) Fused(Tensor x, Pass pass, ReadOnlySpan<Module> parts, Tensor? residual) => parts switch
     {
+        [Conv { IsPointwise: true } expand, BatchNorm first, Conv { IsDepthwise: true } depthwise, BatchNorm second, Conv { IsPointwise: true } project, BatchNorm third, ..] =>
+            (expand.Fused(x, first, depthwise, second, project, third, parts.Length == 6 ? residual : null), 6),
+        // The pointwise one is the beginning of an inverted residual.
+        [Conv { IsDepthwise: true } depthwise, BatchNorm norm, Conv { IsPointwise: true }, BatchNorm, Conv { IsDepthwise: true }, ..] => (depthwise.Fused(x, norm, null), 2),
         [Conv { IsDepthwise: true } depthwise, BatchNorm inner, Conv { IsPointwise: true } pointwise, BatchNorm outer, ..] => (depthwise.Fused(x, inner, pointwise, outer, parts.Length == 4 ? residual : null), 4),
         [Conv conv, BatchNorm norm, ..] => (conv.Fused(x, norm, parts.Length == 2 ? residual : null), 2),
         _ => (parts[0].Forward(x, pass), 1),

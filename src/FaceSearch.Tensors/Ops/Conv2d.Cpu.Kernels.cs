@@ -36,6 +36,16 @@ unsafe struct Reduction
     // Unless null, what sums begin with: a vector of each block, and memory at this distance from where they are stored (or, if 0, nothing).
     public float* Shift;
     public long Residual;
+    // Unless null, what negative sums are multiplied by at the end: a vector of each block.
+    public float* Slope;
+
+    /// On to the outputs after these blocks; what is read next was asked for with the first.
+    public void Advance(int blocks)
+    {
+        Ahead = 0;
+        if (Shift != null) Shift += blocks * 16;
+        if (Slope != null) Slope += blocks * 16;
+    }
 }
 
 /// The pixels a weight gradient sums over: how many, and how far apart in x and in dy. Unless 0, Ahead is how far from a
@@ -104,6 +114,24 @@ public sealed unsafe partial class Cpu<V>
                     if (P.Value > 13) { t = V.Create(p[208]); a13 = V.Fma(t, u, a13); if (O.Value > 1) b13 = V.Fma(t, v, b13); }
                 }
             }
+        }
+        if (sum->Slope != null)
+        {
+            V s = V.Load(sum->Slope), t = O.Value > 1 ? V.Load(sum->Slope + 16) : V.Zero;
+            { a0 = V.IfPositive(a0, a0, s * a0); if (O.Value > 1) b0 = V.IfPositive(b0, b0, t * b0); }
+            if (P.Value > 1) { a1 = V.IfPositive(a1, a1, s * a1); if (O.Value > 1) b1 = V.IfPositive(b1, b1, t * b1); }
+            if (P.Value > 2) { a2 = V.IfPositive(a2, a2, s * a2); if (O.Value > 1) b2 = V.IfPositive(b2, b2, t * b2); }
+            if (P.Value > 3) { a3 = V.IfPositive(a3, a3, s * a3); if (O.Value > 1) b3 = V.IfPositive(b3, b3, t * b3); }
+            if (P.Value > 4) { a4 = V.IfPositive(a4, a4, s * a4); if (O.Value > 1) b4 = V.IfPositive(b4, b4, t * b4); }
+            if (P.Value > 5) { a5 = V.IfPositive(a5, a5, s * a5); if (O.Value > 1) b5 = V.IfPositive(b5, b5, t * b5); }
+            if (P.Value > 6) { a6 = V.IfPositive(a6, a6, s * a6); if (O.Value > 1) b6 = V.IfPositive(b6, b6, t * b6); }
+            if (P.Value > 7) { a7 = V.IfPositive(a7, a7, s * a7); if (O.Value > 1) b7 = V.IfPositive(b7, b7, t * b7); }
+            if (P.Value > 8) { a8 = V.IfPositive(a8, a8, s * a8); if (O.Value > 1) b8 = V.IfPositive(b8, b8, t * b8); }
+            if (P.Value > 9) { a9 = V.IfPositive(a9, a9, s * a9); if (O.Value > 1) b9 = V.IfPositive(b9, b9, t * b9); }
+            if (P.Value > 10) { a10 = V.IfPositive(a10, a10, s * a10); if (O.Value > 1) b10 = V.IfPositive(b10, b10, t * b10); }
+            if (P.Value > 11) { a11 = V.IfPositive(a11, a11, s * a11); if (O.Value > 1) b11 = V.IfPositive(b11, b11, t * b11); }
+            if (P.Value > 12) { a12 = V.IfPositive(a12, a12, s * a12); if (O.Value > 1) b12 = V.IfPositive(b12, b12, t * b12); }
+            if (P.Value > 13) { a13 = V.IfPositive(a13, a13, s * a13); if (O.Value > 1) b13 = V.IfPositive(b13, b13, t * b13); }
         }
         bool adds = sum->Adds;
         Put<O>(a0, b0, y0, y1, adds);

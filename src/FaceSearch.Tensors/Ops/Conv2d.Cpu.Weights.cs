@@ -36,6 +36,15 @@ public sealed unsafe partial class Cpu<V>
         public bool AreMatrices => Area == 1 && Ins == UnmergedIns;
     }
 
+    /// The weights of all phases, one after the other, with the scale of a norm that follows.
+    Tensor Packed(Tensor weight, Correlation plan, WeightChannels channels, Folded? folded)
+    {
+        var packed = New(Shape.Of(checked((int)Math.Max(16, channels.PackedFloats(plan.Phases.Sum(p => p.Taps.Length))))));
+        Pack(weight, packed, plan, channels);
+        folded?.Scale(packed, channels);
+        return packed;
+    }
+
     void Pack(Tensor weight, Tensor packed, Correlation plan, WeightChannels channels)
     {
         float* to = Of(packed);

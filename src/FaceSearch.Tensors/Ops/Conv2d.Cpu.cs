@@ -29,12 +29,10 @@ public sealed unsafe partial class Cpu<V>
     /// </summary>
     void Correlate(Tensor from, Tensor weight, Tensor to, Correlation plan, WeightChannels channels, Tensor? moments, Folded? folded = null, BandSource? source = null)
     {
-        using var packed = New(Shape.Of(checked((int)Math.Max(16, channels.PackedFloats(plan.Phases.Sum(p => p.Taps.Length))))));
-        Pack(weight, packed, plan, channels);
-        folded?.Scale(packed, channels);
+        using var packed = Packed(weight, plan, channels, folded);
         var s = to.Shape;
         int phaseRows = (s.Height + plan.Spread - 1) / plan.Spread;
-        int rows = Math.Min(phaseRows, plan.Frame.RowsWithin(TileFloats, CpuLayout.Blocks(from.Shape.Channels)));
+        int rows = Math.Min(phaseRows, source?.Rows ?? plan.Frame.RowsWithin(TileFloats, CpuLayout.Blocks(from.Shape.Channels)));
         int bands = (phaseRows + rows - 1) / rows;
         rows = (phaseRows + bands - 1) / bands;
         int[] starts = BandMoments.BandsOf(s, rows);
@@ -44,13 +42,13 @@ public sealed unsafe partial class Cpu<V>
         {
             int image = tile / bands, first = tile % bands * rows;
             int bandRows = Math.Min(rows, phaseRows - first);
-            var band = source?.Invoke(image, first, bandRows, worker) ?? Band(from, image, 1, 0, CpuLayout.Blocks(from.Shape.Channels), plan.Frame, first, bandRows, worker);
+            var band = source?.Make(image, first, bandRows, worker) ?? Band(from, image, 1, 0, CpuLayout.Blocks(from.Shape.Channels), plan.Frame, first, bandRows, worker);
             int later = tile + workers.Count;
             var ahead = band.Contiguous && source is null ? AheadOf(from, later / bands, 0, later % bands * rows, band) : default;
             float* weights = Of(packed);
             foreach (var phase in plan.Phases)
             {
-                for (int group = 0; group < channels.Groups; group++) CorrelateBand(band, ahead, weights, to, image, plan.Spread, phase, channels, group, folded);
+                for (int group = 0; group < channels.Groups; group++) CorrelateBand(band, ahead, weights, OutputBand.Of(to, image, first, bandRows, plan.Spread, phase), phase, channels, group, folded);
                 weights += channels.PackedFloats(phase.Taps.Length);
             }
             for (int block = 0; partials is not null && block < CpuLayout.Blocks(s.Channels); block++) sums.Add(image, block, first);
@@ -78,8 +76,9 @@ public sealed unsafe partial class Cpu<V>
         if (moments is not null) workers.Run(CpuLayout.Blocks(moments.Shape.Cols), (block, _) => sums.Join(block, Of(moments)));
     }
 
-    /// Makes the rows that are correlated where they are no map in memory.
-    delegate InputBand BandSource(int image, int first, int rows, int worker);
+    /// Makes the rows that are correlated, so many at a time, where they are no map in memory.
+    sealed record BandSource(int Rows, MakeBand Make);
+    delegate InputBand MakeBand(int image, int first, int rows, int worker);
 
     /// Input rows in reach of the kernels: where output row `First` reads, and the distances of output rows, channel blocks and images.
     /// Next is where the rows lie in memory that the band after this one reads first.
@@ -117,26 +116,36 @@ public sealed unsafe partial class Cpu<V>
         return new((nint)scratch, (long)frame.RowFloats * frame.Step, floats, blocks * floats, first, rows, whole && frame.Columns == 1, next, frame.Step * s.Width * 16, plane);
     }
 
-    static void CorrelateBand(InputBand band, Distance ahead, float* weights, Tensor to, int image, int spread, Phase phase, WeightChannels channels, int group, Folded? folded)
+    /// Where sums go: the first pixel of the first channel block, the distances of blocks, rows and neighbours, and how many rows and columns there are.
+    readonly record struct OutputBand(nint Pixels, long BlockFloats, long RowFloats, int Step, int Rows, int Columns)
     {
-        var s = to.Shape;
-        int rows = Math.Min(band.Rows, (s.Height - phase.Row + spread - 1) / spread - band.First), columns = (s.Width - phase.Column + spread - 1) / spread;
-        if (band.Contiguous && spread == 1) (rows, columns) = (Math.Min(rows, 1), rows * columns);
-        float* x = (float*)band.Pixels + group * channels.InBlocks * band.BlockFloats;
-        long plane = (long)s.Height * s.Width * 16;
-        float* y = Of(to) + (((long)image * CpuLayout.Blocks(s.Channels) + group * channels.OutBlocks) * s.Height + band.First * spread + phase.Row) * s.Width * 16 + phase.Column * 16;
+        /// Of a map, the outputs of one phase.
+        public static OutputBand Of(Tensor to, int image, int first, int rows, int spread, Phase phase)
+        {
+            var s = to.Shape;
+            float* pixels = Cpu<V>.Of(to) + ((long)image * CpuLayout.Blocks(s.Channels) * s.Height + first * spread + phase.Row) * s.Width * 16 + phase.Column * 16;
+            return new((nint)pixels, (long)s.Height * s.Width * 16, spread * s.Width * 16L, spread * 16,
+                Math.Min(rows, (s.Height - phase.Row + spread - 1) / spread - first), (s.Width - phase.Column + spread - 1) / spread);
+        }
+    }
+
+    static void CorrelateBand(InputBand band, Distance ahead, float* weights, OutputBand to, Phase phase, WeightChannels channels, int group, Folded? folded)
+    {
+        int rows = to.Rows, columns = to.Columns;
+        if (band.Contiguous && to.Step == 16) (rows, columns) = (Math.Min(rows, 1), rows * columns);
+        float* x = (float*)band.Pixels + group * channels.InBlocks * band.BlockFloats, y = (float*)to.Pixels + group * channels.OutBlocks * to.BlockFloats;
         weights += group * channels.GroupFloats(phase.Taps.Length);
         fixed (int* offsets = phase.Offsets)
         {
             var sum = new Reduction { Blocks = channels.InBlocks, LastChannels = channels.Ins - (channels.InBlocks - 1) * 16, Taps = phase.Taps.Length, Offsets = offsets, BlockFloats = band.BlockFloats, Ahead = ahead.Floats, AheadBlock = ahead.BlockFloats };
-            folded?.Begin(ref sum, group * channels.OutBlocks, to);
-            for (int block = 0; block < channels.OutBlocks; block += Pair, y += Pair * plane, weights += channels.SliceFloats(phase.Taps.Length), sum.Ahead = 0, sum.Shift = sum.Shift == null ? null : sum.Shift + Pair * 16)
+            folded?.Begin(ref sum, group * channels.OutBlocks);
+            for (int block = 0; block < channels.OutBlocks; block += Pair, y += Pair * to.BlockFloats, weights += channels.SliceFloats(phase.Taps.Length), sum.Advance(Pair))
                 for (int row = 0; row < rows; row++)
                 {
                     if (block == 0 && !band.Contiguous) AskForNext(band, group * channels.InBlocks, channels.InBlocks, row);
-                    float* y0 = y + (long)row * spread * s.Width * 16;
-                    if (Pair > 1 && block + 1 < channels.OutBlocks) DenseRow<Size2>(&sum, x + row * band.RowFloats, weights, y0, y0 + plane, spread * 16, columns);
-                    else DenseRow<Size1>(&sum, x + row * band.RowFloats, weights, y0, y0, spread * 16, columns);
+                    float* y0 = y + row * to.RowFloats;
+                    if (Pair > 1 && block + 1 < channels.OutBlocks) DenseRow<Size2>(&sum, x + row * band.RowFloats, weights, y0, y0 + to.BlockFloats, to.Step, columns);
+                    else DenseRow<Size1>(&sum, x + row * band.RowFloats, weights, y0, y0, to.Step, columns);
                 }
         }
     }

@@ -10,13 +10,13 @@ namespace FaceSearch.Tensors;
 public sealed unsafe partial class Cpu<V>
 {
     internal override bool FusesConv2d(Tensor weight, Shape y, Sliding sliding, bool activates, bool adds) =>
-        IsDepthwise(weight, sliding) ? !adds && IsDepthwise3x3(weight, sliding) : !activates && !IsWinograd(weight.Shape, y, weight.Shape[1], sliding);
+        IsDepthwise(weight, sliding) ? !adds && IsDepthwise3x3(weight, sliding) : !(activates && adds) && !IsWinograd(weight.Shape, y, weight.Shape[1], sliding);
 
     internal override void Conv2dFused(Tensor x, Tensor weight, Tensor y, Sliding sliding, Normalised norm, Tensor? residual)
     {
         if (!IsDepthwise(weight, sliding))
         {
-            using var folded = new Folded(norm, residual);
+            using var folded = new Folded(norm, residual, y);
             Correlate(x, weight, y, Correlation.Forward(weight.Shape, y.Shape, sliding), new(weight.Shape, sliding.Groups, transposed: false), null, folded);
         }
         else if (sliding.Stride == 1) Depthwise3x3<Size1>(x, weight, y, turned: false, null, norm);
@@ -30,11 +30,13 @@ public sealed unsafe partial class Cpu<V>
     sealed class Folded : IDisposable
     {
         readonly Tensor scale, shift;
-        readonly Tensor? residual;
+        readonly Tensor? slope;
+        readonly long residual;
 
-        public Folded(Normalised norm, Tensor? residual)
+        public Folded(Normalised norm, Tensor? residual = null, Tensor? to = null)
         {
-            this.residual = residual;
+            slope = norm.Slope;
+            this.residual = residual is null ? 0 : Of(residual) - Of(to!);
             int blocks = CpuLayout.Blocks(norm.Source.Shape.Channels);
             var device = norm.Source.Device;
             (scale, shift) = (device.New(Shape.Of(blocks, 16)), device.New(Shape.Of(blocks, 16)));
@@ -60,10 +62,11 @@ public sealed unsafe partial class Cpu<V>
             }
         }
 
-        public void Begin(ref Reduction sum, int block, Tensor to)
+        public void Begin(ref Reduction sum, int block)
         {
             sum.Shift = Of(shift) + block * 16;
-            sum.Residual = residual is null ? 0 : Of(residual) - Of(to);
+            sum.Slope = slope is null ? null : Of(slope) + block * 16;
+            sum.Residual = residual;
         }
 
         public void Dispose()

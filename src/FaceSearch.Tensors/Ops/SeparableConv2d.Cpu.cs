@@ -12,11 +12,12 @@ public sealed unsafe partial class Cpu<V>
     internal override void SeparableConv2d(Tensor x, Tensor depthwise, Sliding sliding, Normalised inner, Tensor pointwise, Normalised outer, Tensor? residual, Tensor y)
     {
         using Tensor packed = Pack3x3(depthwise, turned: false), zeros = ZeroRow(x.Shape.Width);
-        using var folded = new Folded(outer, residual);
-        BandSource source = sliding.Stride == 1
+        using var folded = new Folded(outer, residual, y);
+        MakeBand make = sliding.Stride == 1
             ? (image, first, rows, worker) => DepthwiseBand<Size1>(x, packed, zeros, inner, image, first, rows, worker)
             : (image, first, rows, worker) => DepthwiseBand<Size2>(x, packed, zeros, inner, image, first, rows, worker);
-        Correlate(x, pointwise, y, Correlation.Forward(pointwise.Shape, y.Shape, Pointwise), new(pointwise.Shape, 1, transposed: false), null, folded, source);
+        var plan = Correlation.Forward(pointwise.Shape, y.Shape, Pointwise);
+        Correlate(x, pointwise, y, plan, new(pointwise.Shape, 1, transposed: false), null, folded, new(plan.Frame.RowsWithin(TileFloats, CpuLayout.Blocks(x.Shape.Channels)), make));
     }
 
     static Sliding Pointwise => new(Stride: 1, Padding: 0, Groups: 1);
