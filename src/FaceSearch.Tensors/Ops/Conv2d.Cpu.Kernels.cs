@@ -36,15 +36,15 @@ unsafe struct Reduction
     // Unless null, what sums begin with: a vector of each block, and memory at this distance from where they are stored (or, if 0, nothing).
     public float* Shift;
     public long Residual;
-    // Unless null, what negative sums are multiplied by at the end: a vector of each block.
-    public float* Slope;
+    // Unless null, how often negative sums are added to themselves at the end, the slope of a PReLU less one: a vector of each block.
+    public float* Bend;
 
     /// On to the outputs after these blocks; what is read next was asked for with the first.
     public void Advance(int blocks)
     {
         Ahead = 0;
         if (Shift != null) Shift += blocks * 16;
-        if (Slope != null) Slope += blocks * 16;
+        if (Bend != null) Bend += blocks * 16;
     }
 }
 
@@ -71,22 +71,26 @@ public sealed unsafe partial class Cpu<V>
         if (sum->Shift != null)
         {
             V s = V.Load(sum->Shift), t = O.Value > 1 ? V.Load(sum->Shift + 16) : V.Zero;
-            bool more = sum->Residual != 0;
+            (a0, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13) = (s, s, s, s, s, s, s, s, s, s, s, s, s, s);
+            (b0, b1, b2, b3, b4, b5, b6, b7, b8, b9, b10, b11, b12, b13) = (t, t, t, t, t, t, t, t, t, t, t, t, t, t);
+        }
+        if (sum->Residual != 0)
+        {
             float* r0 = y0 + sum->Residual, r1 = y1 + sum->Residual;
-            { a0 = First(s, r0 + 0 * step, more); if (O.Value > 1) b0 = First(t, r1 + 0 * step, more); }
-            if (P.Value > 1) { a1 = First(s, r0 + 1 * step, more); if (O.Value > 1) b1 = First(t, r1 + 1 * step, more); }
-            if (P.Value > 2) { a2 = First(s, r0 + 2 * step, more); if (O.Value > 1) b2 = First(t, r1 + 2 * step, more); }
-            if (P.Value > 3) { a3 = First(s, r0 + 3 * step, more); if (O.Value > 1) b3 = First(t, r1 + 3 * step, more); }
-            if (P.Value > 4) { a4 = First(s, r0 + 4 * step, more); if (O.Value > 1) b4 = First(t, r1 + 4 * step, more); }
-            if (P.Value > 5) { a5 = First(s, r0 + 5 * step, more); if (O.Value > 1) b5 = First(t, r1 + 5 * step, more); }
-            if (P.Value > 6) { a6 = First(s, r0 + 6 * step, more); if (O.Value > 1) b6 = First(t, r1 + 6 * step, more); }
-            if (P.Value > 7) { a7 = First(s, r0 + 7 * step, more); if (O.Value > 1) b7 = First(t, r1 + 7 * step, more); }
-            if (P.Value > 8) { a8 = First(s, r0 + 8 * step, more); if (O.Value > 1) b8 = First(t, r1 + 8 * step, more); }
-            if (P.Value > 9) { a9 = First(s, r0 + 9 * step, more); if (O.Value > 1) b9 = First(t, r1 + 9 * step, more); }
-            if (P.Value > 10) { a10 = First(s, r0 + 10 * step, more); if (O.Value > 1) b10 = First(t, r1 + 10 * step, more); }
-            if (P.Value > 11) { a11 = First(s, r0 + 11 * step, more); if (O.Value > 1) b11 = First(t, r1 + 11 * step, more); }
-            if (P.Value > 12) { a12 = First(s, r0 + 12 * step, more); if (O.Value > 1) b12 = First(t, r1 + 12 * step, more); }
-            if (P.Value > 13) { a13 = First(s, r0 + 13 * step, more); if (O.Value > 1) b13 = First(t, r1 + 13 * step, more); }
+            { a0 += V.Load(r0 + 0 * step); if (O.Value > 1) b0 += V.Load(r1 + 0 * step); }
+            if (P.Value > 1) { a1 += V.Load(r0 + 1 * step); if (O.Value > 1) b1 += V.Load(r1 + 1 * step); }
+            if (P.Value > 2) { a2 += V.Load(r0 + 2 * step); if (O.Value > 1) b2 += V.Load(r1 + 2 * step); }
+            if (P.Value > 3) { a3 += V.Load(r0 + 3 * step); if (O.Value > 1) b3 += V.Load(r1 + 3 * step); }
+            if (P.Value > 4) { a4 += V.Load(r0 + 4 * step); if (O.Value > 1) b4 += V.Load(r1 + 4 * step); }
+            if (P.Value > 5) { a5 += V.Load(r0 + 5 * step); if (O.Value > 1) b5 += V.Load(r1 + 5 * step); }
+            if (P.Value > 6) { a6 += V.Load(r0 + 6 * step); if (O.Value > 1) b6 += V.Load(r1 + 6 * step); }
+            if (P.Value > 7) { a7 += V.Load(r0 + 7 * step); if (O.Value > 1) b7 += V.Load(r1 + 7 * step); }
+            if (P.Value > 8) { a8 += V.Load(r0 + 8 * step); if (O.Value > 1) b8 += V.Load(r1 + 8 * step); }
+            if (P.Value > 9) { a9 += V.Load(r0 + 9 * step); if (O.Value > 1) b9 += V.Load(r1 + 9 * step); }
+            if (P.Value > 10) { a10 += V.Load(r0 + 10 * step); if (O.Value > 1) b10 += V.Load(r1 + 10 * step); }
+            if (P.Value > 11) { a11 += V.Load(r0 + 11 * step); if (O.Value > 1) b11 += V.Load(r1 + 11 * step); }
+            if (P.Value > 12) { a12 += V.Load(r0 + 12 * step); if (O.Value > 1) b12 += V.Load(r1 + 12 * step); }
+            if (P.Value > 13) { a13 += V.Load(r0 + 13 * step); if (O.Value > 1) b13 += V.Load(r1 + 13 * step); }
         }
         for (int block = 0; block < sum->Blocks; block++, x += sum->BlockFloats)
         {
@@ -115,23 +119,23 @@ public sealed unsafe partial class Cpu<V>
                 }
             }
         }
-        if (sum->Slope != null)
+        if (sum->Bend != null)
         {
-            V s = V.Load(sum->Slope), t = O.Value > 1 ? V.Load(sum->Slope + 16) : V.Zero;
-            { a0 = V.IfPositive(a0, a0, s * a0); if (O.Value > 1) b0 = V.IfPositive(b0, b0, t * b0); }
-            if (P.Value > 1) { a1 = V.IfPositive(a1, a1, s * a1); if (O.Value > 1) b1 = V.IfPositive(b1, b1, t * b1); }
-            if (P.Value > 2) { a2 = V.IfPositive(a2, a2, s * a2); if (O.Value > 1) b2 = V.IfPositive(b2, b2, t * b2); }
-            if (P.Value > 3) { a3 = V.IfPositive(a3, a3, s * a3); if (O.Value > 1) b3 = V.IfPositive(b3, b3, t * b3); }
-            if (P.Value > 4) { a4 = V.IfPositive(a4, a4, s * a4); if (O.Value > 1) b4 = V.IfPositive(b4, b4, t * b4); }
-            if (P.Value > 5) { a5 = V.IfPositive(a5, a5, s * a5); if (O.Value > 1) b5 = V.IfPositive(b5, b5, t * b5); }
-            if (P.Value > 6) { a6 = V.IfPositive(a6, a6, s * a6); if (O.Value > 1) b6 = V.IfPositive(b6, b6, t * b6); }
-            if (P.Value > 7) { a7 = V.IfPositive(a7, a7, s * a7); if (O.Value > 1) b7 = V.IfPositive(b7, b7, t * b7); }
-            if (P.Value > 8) { a8 = V.IfPositive(a8, a8, s * a8); if (O.Value > 1) b8 = V.IfPositive(b8, b8, t * b8); }
-            if (P.Value > 9) { a9 = V.IfPositive(a9, a9, s * a9); if (O.Value > 1) b9 = V.IfPositive(b9, b9, t * b9); }
-            if (P.Value > 10) { a10 = V.IfPositive(a10, a10, s * a10); if (O.Value > 1) b10 = V.IfPositive(b10, b10, t * b10); }
-            if (P.Value > 11) { a11 = V.IfPositive(a11, a11, s * a11); if (O.Value > 1) b11 = V.IfPositive(b11, b11, t * b11); }
-            if (P.Value > 12) { a12 = V.IfPositive(a12, a12, s * a12); if (O.Value > 1) b12 = V.IfPositive(b12, b12, t * b12); }
-            if (P.Value > 13) { a13 = V.IfPositive(a13, a13, s * a13); if (O.Value > 1) b13 = V.IfPositive(b13, b13, t * b13); }
+            V s = V.Load(sum->Bend), t = O.Value > 1 ? V.Load(sum->Bend + 16) : V.Zero;
+            { a0 = V.Fma(s, V.Min(a0, V.Zero), a0); if (O.Value > 1) b0 = V.Fma(t, V.Min(b0, V.Zero), b0); }
+            if (P.Value > 1) { a1 = V.Fma(s, V.Min(a1, V.Zero), a1); if (O.Value > 1) b1 = V.Fma(t, V.Min(b1, V.Zero), b1); }
+            if (P.Value > 2) { a2 = V.Fma(s, V.Min(a2, V.Zero), a2); if (O.Value > 1) b2 = V.Fma(t, V.Min(b2, V.Zero), b2); }
+            if (P.Value > 3) { a3 = V.Fma(s, V.Min(a3, V.Zero), a3); if (O.Value > 1) b3 = V.Fma(t, V.Min(b3, V.Zero), b3); }
+            if (P.Value > 4) { a4 = V.Fma(s, V.Min(a4, V.Zero), a4); if (O.Value > 1) b4 = V.Fma(t, V.Min(b4, V.Zero), b4); }
+            if (P.Value > 5) { a5 = V.Fma(s, V.Min(a5, V.Zero), a5); if (O.Value > 1) b5 = V.Fma(t, V.Min(b5, V.Zero), b5); }
+            if (P.Value > 6) { a6 = V.Fma(s, V.Min(a6, V.Zero), a6); if (O.Value > 1) b6 = V.Fma(t, V.Min(b6, V.Zero), b6); }
+            if (P.Value > 7) { a7 = V.Fma(s, V.Min(a7, V.Zero), a7); if (O.Value > 1) b7 = V.Fma(t, V.Min(b7, V.Zero), b7); }
+            if (P.Value > 8) { a8 = V.Fma(s, V.Min(a8, V.Zero), a8); if (O.Value > 1) b8 = V.Fma(t, V.Min(b8, V.Zero), b8); }
+            if (P.Value > 9) { a9 = V.Fma(s, V.Min(a9, V.Zero), a9); if (O.Value > 1) b9 = V.Fma(t, V.Min(b9, V.Zero), b9); }
+            if (P.Value > 10) { a10 = V.Fma(s, V.Min(a10, V.Zero), a10); if (O.Value > 1) b10 = V.Fma(t, V.Min(b10, V.Zero), b10); }
+            if (P.Value > 11) { a11 = V.Fma(s, V.Min(a11, V.Zero), a11); if (O.Value > 1) b11 = V.Fma(t, V.Min(b11, V.Zero), b11); }
+            if (P.Value > 12) { a12 = V.Fma(s, V.Min(a12, V.Zero), a12); if (O.Value > 1) b12 = V.Fma(t, V.Min(b12, V.Zero), b12); }
+            if (P.Value > 13) { a13 = V.Fma(s, V.Min(a13, V.Zero), a13); if (O.Value > 1) b13 = V.Fma(t, V.Min(b13, V.Zero), b13); }
         }
         bool adds = sum->Adds;
         Put<O>(a0, b0, y0, y1, adds);
@@ -149,9 +153,6 @@ public sealed unsafe partial class Cpu<V>
         if (P.Value > 12) Put<O>(a12, b12, y0 + 12 * step, y1 + 12 * step, adds);
         if (P.Value > 13) Put<O>(a13, b13, y0 + 13 * step, y1 + 13 * step, adds);
     }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    static V First(V shift, float* residual, bool adds) => adds ? shift + V.Load(residual) : shift;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     static void Put<O>(V left, V right, float* y0, float* y1, bool add) where O : ISize

@@ -30,21 +30,22 @@ public sealed unsafe partial class Cpu<V>
     sealed class Folded : IDisposable
     {
         readonly Tensor scale, shift;
-        readonly Tensor? slope;
+        readonly Tensor? bend;
         readonly long residual;
 
         public Folded(Normalised norm, Tensor? residual = null, Tensor? to = null)
         {
-            slope = norm.Slope;
             this.residual = residual is null ? 0 : Of(residual) - Of(to!);
             int blocks = CpuLayout.Blocks(norm.Source.Shape.Channels);
             var device = norm.Source.Device;
             (scale, shift) = (device.New(Shape.Of(blocks, 16)), device.New(Shape.Of(blocks, 16)));
+            bend = norm.Slope is null ? null : device.New(Shape.Of(blocks, 16));
             for (int c = 0; c < blocks * 16; c += 16)
             {
                 V factor = V.Load(Of(norm.Gamma) + c) * V.Load(Of(norm.Inverse) + c);
                 V.Store(factor, Of(scale) + c);
                 V.Store(V.Load(Of(norm.Beta) + c) - V.Load(Of(norm.Mean) + c) * factor, Of(shift) + c);
+                if (bend is not null) V.Store(V.Load(Of(norm.Slope!) + c) - V.Create(1), Of(bend) + c);
             }
         }
 
@@ -65,7 +66,7 @@ public sealed unsafe partial class Cpu<V>
         public void Begin(ref Reduction sum, int block)
         {
             sum.Shift = Of(shift) + block * 16;
-            sum.Slope = slope is null ? null : Of(slope) + block * 16;
+            sum.Bend = bend is null ? null : Of(bend) + block * 16;
             sum.Residual = residual;
         }
 
@@ -73,6 +74,7 @@ public sealed unsafe partial class Cpu<V>
         {
             scale.Dispose();
             shift.Dispose();
+            bend?.Dispose();
         }
     }
 }
