@@ -20,8 +20,6 @@ public abstract class Module
 /// </summary>
 public sealed class Conv(Weights weights, string name, int inputs, int outputs, int kernel, int stride = 1, int groups = 1, int? padding = null) : Module
 {
-    readonly int kernel = kernel, stride = stride;
-    readonly int? padding = padding;
     readonly Tensor weight = weights.Normal(name + ".weight", Shape.Of(outputs, inputs / groups, kernel, kernel),
         Math.Sqrt(2.0 * groups / (kernel * kernel * (double)outputs)));
 
@@ -34,13 +32,16 @@ public sealed class Conv(Weights weights, string name, int inputs, int outputs, 
     public Tensor Fused(Tensor x, BatchNorm inner, Conv pointwise, BatchNorm outer, Tensor? residual) =>
         x.SeparableConv2d(weight, stride, padding ?? kernel / 2, inner.Frozen, pointwise.weight, outer.Frozen, residual);
 
-    /// <summary>The 1×1 convolution to more channels, the depthwise one and the one to fewer, each with its norm.</summary>
-    public Tensor Fused(Tensor x, BatchNorm first, Conv depthwise, BatchNorm second, Conv project, BatchNorm third, Tensor? residual) =>
-        x.InvertedResidual(new(weight, first.Frozen), new(depthwise.weight, second.Frozen), depthwise.stride, depthwise.padding ?? depthwise.kernel / 2, new(project.weight, third.Frozen), residual);
+    /// <summary>With its norm, the depthwise convolution that follows with its own, and a 1×1 convolution after that if it is given with a norm.</summary>
+    public Tensor Fused(Tensor x, BatchNorm first, Conv depthwise, BatchNorm second, Conv? project, BatchNorm? third, Tensor? residual) =>
+        x.InvertedResidual(With(first), depthwise.With(second), third is null ? null : project?.With(third), residual);
+
+    NormedConv With(BatchNorm norm) => new(weight, norm.Frozen, stride, padding ?? kernel / 2);
 
     /// <summary>Whether each channel has a kernel of its own.</summary>
     public bool IsDepthwise => groups == inputs && groups == outputs && groups > 1;
-    public bool IsPointwise => kernel == 1 && stride == 1 && groups == 1;
+    public bool IsPointwise => IsDense && kernel == 1 && stride == 1;
+    public bool IsDense => groups == 1;
 }
 
 public sealed class BatchNorm(Weights weights, string name, int channels, bool frozenScale = false) : Module
@@ -129,9 +130,10 @@ public sealed class Sequential(params Module[] modules) : Module
     /// As many of the first parts as can be computed together, with the residual where they are the last.
     static (Tensor Y, int Taken) Fused(Tensor x, Pass pass, ReadOnlySpan<Module> parts, Tensor? residual) => parts switch
     {
-        [Conv { IsPointwise: true } expand, BatchNorm first, Conv { IsDepthwise: true } depthwise, BatchNorm second, Conv { IsPointwise: true } project, BatchNorm third, ..] =>
-            (expand.Fused(x, first, depthwise, second, project, third, parts.Length == 6 ? residual : null), 6),
-        // The pointwise one is the beginning of an inverted residual.
+        // Where a 1×1 convolution has depthwise ones on both sides, it goes with the next: that reads what it makes.
+        [Conv { IsDense: true } expand, BatchNorm first, Conv { IsDepthwise: true } depthwise, BatchNorm second, Conv { IsPointwise: true } project, BatchNorm third, .. var rest] when rest is not [Conv { IsDepthwise: true }, ..] =>
+            (expand.Fused(x, first, depthwise, second, project, third, rest.Length == 0 ? residual : null), 6),
+        [Conv { IsDense: true } expand, BatchNorm first, Conv { IsDepthwise: true } depthwise, BatchNorm second, ..] => (expand.Fused(x, first, depthwise, second, null, null, parts.Length == 4 ? residual : null), 4),
         [Conv { IsDepthwise: true } depthwise, BatchNorm norm, Conv { IsPointwise: true }, BatchNorm, Conv { IsDepthwise: true }, ..] => (depthwise.Fused(x, norm, null), 2),
         [Conv { IsDepthwise: true } depthwise, BatchNorm inner, Conv { IsPointwise: true } pointwise, BatchNorm outer, ..] => (depthwise.Fused(x, inner, pointwise, outer, parts.Length == 4 ? residual : null), 4),
         [Conv conv, BatchNorm norm, ..] => (conv.Fused(x, norm, parts.Length == 2 ? residual : null), 2),

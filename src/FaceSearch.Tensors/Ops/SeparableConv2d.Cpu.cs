@@ -6,8 +6,8 @@ namespace FaceSearch.Tensors;
 /// </summary>
 public sealed unsafe partial class Cpu<V>
 {
-    internal override bool FusesSeparableConv2d(Tensor depthwise, Sliding sliding, Tensor pointwise, Shape y, bool activates) =>
-        IsDepthwise3x3(depthwise, sliding) && FusesConv2d(pointwise, y, Pointwise, activates, adds: true);
+    internal override bool FusesSeparableConv2d(Tensor depthwise, Sliding sliding, Tensor pointwise, Shape y, bool activates, bool adds) =>
+        IsDepthwise3x3(depthwise, sliding) && FusesConv2d(pointwise, y, Pointwise, activates, adds);
 
     internal override void SeparableConv2d(Tensor x, Tensor depthwise, Sliding sliding, Normalised inner, Tensor pointwise, Normalised outer, Tensor? residual, Tensor y)
     {

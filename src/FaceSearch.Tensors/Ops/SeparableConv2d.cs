@@ -3,7 +3,7 @@ namespace FaceSearch.Tensors;
 public abstract partial class Device
 {
     /// Whether the device has a kernel for <see cref="SeparableConv2d"/> of these.
-    internal virtual bool FusesSeparableConv2d(Tensor depthwise, Sliding sliding, Tensor pointwise, Shape y, bool activates) => false;
+    internal virtual bool FusesSeparableConv2d(Tensor depthwise, Sliding sliding, Tensor pointwise, Shape y, bool activates, bool adds) => false;
     /// x may be deferred, the residual not; the norms' sources mean nothing.
     internal virtual void SeparableConv2d(Tensor x, Tensor depthwise, Sliding sliding, Normalised inner, Tensor pointwise, Normalised outer, Tensor? residual, Tensor y) => throw new NotSupportedException();
 }
@@ -25,7 +25,7 @@ public static partial class Ops
         Shape between = Shape.Map(x.Shape.Images, channels, sliding.Outputs(x.Shape.Height, depthwise.Shape[2]), sliding.Outputs(x.Shape.Width, depthwise.Shape[3]));
         Shape result = Shape.Map(between.Images, pointwise.Shape[0], between.Height, between.Width);
         if (residual is not null) Check.Shape(residual, result);
-        if (!x.Device.FusesSeparableConv2d(depthwise, sliding, pointwise, result, outer.Slope is not null))
+        if (!x.Device.FusesSeparableConv2d(depthwise, sliding, pointwise, result, outer.Slope is not null, residual is not null))
         {
             var first = x.Conv2dFused(depthwise, stride, padding, channels, inner);
             var second = first.Conv2dFused(pointwise, 1, 0, 1, outer, residual);
