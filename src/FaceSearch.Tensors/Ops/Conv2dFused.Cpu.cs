@@ -3,9 +3,8 @@ using System.Runtime.CompilerServices;
 namespace FaceSearch.Tensors;
 
 /// <summary>
-/// Fused are the convolutions whose reader is a 1×1 or a sum, which would have to copy the map to normalise it: depthwise 3×3, and dense ones
-/// that nothing but a sum follows (the ends of inverted residuals). What is read by a depthwise or a 3×3 convolution stays deferred: for its border it
-/// goes through scratch memory anyway.
+/// Fused are depthwise 3×3, and dense convolutions that are no Winograd's; a PReLU and a residual not together, since sums begin with the residual. What Winograd's
+/// transforms make stays deferred: its reader, if another 3×3, copies it for the border anyway.
 /// </summary>
 public sealed unsafe partial class Cpu<V>
 {

@@ -23,9 +23,13 @@ public static partial class Ops
         CheckConv2d(x, expand.Weight, new(expand.Stride, expand.Padding, Groups: 1));
         Check.That(x.Tape is not { Records: true }, "it has no gradient, but the tape records");
         Check.Rank(depthwise.Weight, 4);
+        foreach (var other in (ReadOnlySpan<Tensor>)[depthwise.Weight, project?.Weight ?? x, residual ?? x]) Check.SameDevice(x, other, name: "depthwise, project, residual");
         int channels = expand.Weight.Shape[0], kernels = depthwise.Weight.Shape[0];
         Check.That(kernels == channels && depthwise.Weight.Shape[1] == 1, $"depthwise must have {channels} kernels, one for each channel of expand, but its shape is {depthwise.Weight.Shape}");
-        Shape wide = After(x.Shape, expand), between = After(wide, depthwise), result = project is { } last ? After(between, last) : between;
+        Shape wide = After(x.Shape, expand), kernel = depthwise.Weight.Shape;
+        Check.That(wide.Height + 2 * depthwise.Padding >= kernel[2] && wide.Width + 2 * depthwise.Padding >= kernel[3],
+            $"what expand makes, {wide.Height}×{wide.Width} with padding {depthwise.Padding}, must be at least as large as the {kernel[2]}×{kernel[3]} kernel of depthwise");
+        Shape between = After(wide, depthwise), result = project is { } last ? After(between, last) : between;
         if (project is { } check) Check.Shape(check.Weight, Shape.Of(result.Channels, channels, 1, 1), name: nameof(project));
         if (residual is not null) Check.Shape(residual, result);
         if (!x.Device.FusesInvertedResidual(expand, wide, depthwise, project, result, residual is not null))

@@ -67,17 +67,18 @@ public class InvertedResidualTests
     }
 
     [Theory]
-    [InlineData(2, 3, 2, 2, "weight")]
-    [InlineData(2, 2, 3, 2, "depthwise")]
-    [InlineData(2, 2, 2, 3, "project")]
-    public void NamesWhatIsWrong(int wide, int inputs, int kernels, int projected, string named)
+    [InlineData(2, 3, 2, 3, 2, "weight")]
+    [InlineData(2, 2, 3, 3, 2, "depthwise")]
+    [InlineData(2, 2, 2, 5, 2, "kernel of depthwise")]
+    [InlineData(2, 2, 2, 3, 3, "project")]
+    public void NamesWhatIsWrong(int wide, int inputs, int kernels, int side, int projected, string named)
     {
         using var device = Cpu.Create();
         using var operands = new Inferred(device);
         using var tape = new Tape(device, record: false);
         NormedConv Layer(Shape shape, int padding = 0) => new(operands.Make(shape, 1), operands.Norm(shape[0], 2, activated: true), Padding: padding);
         var x = tape.Input(Shape.Map(1, 2, 1, 1), [1, 1]);
-        var error = Assert.Throws<ShapeException>(() => x.InvertedResidual(Layer(Shape.Of(wide, inputs, 1, 1)), Layer(Shape.Of(kernels, 1, 3, 3), padding: 1), Layer(Shape.Of(4, projected, 1, 1))));
+        var error = Assert.Throws<ShapeException>(() => x.InvertedResidual(Layer(Shape.Of(wide, inputs, 1, 1)), Layer(Shape.Of(kernels, 1, side, side), padding: 1), Layer(Shape.Of(4, projected, 1, 1))));
         Assert.Contains(named, error.Message);
     }
 
