@@ -134,7 +134,6 @@ public sealed class Sequential(params Module[] modules) : Module
         [Conv { IsDense: true } expand, BatchNorm first, Conv { IsDepthwise: true } depthwise, BatchNorm second, Conv { IsPointwise: true } project, BatchNorm third, .. var rest] when rest is not [Conv { IsDepthwise: true }, ..] =>
             (expand.Fused(x, first, depthwise, second, project, third, rest.Length == 0 ? residual : null), 6),
         [Conv { IsDense: true } expand, BatchNorm first, Conv { IsDepthwise: true } depthwise, BatchNorm second, ..] => (expand.Fused(x, first, depthwise, second, null, null, parts.Length == 4 ? residual : null), 4),
-        [Conv { IsDepthwise: true } depthwise, BatchNorm norm, Conv { IsPointwise: true }, BatchNorm, Conv { IsDepthwise: true }, ..] => (depthwise.Fused(x, norm, null), 2),
         [Conv { IsDepthwise: true } depthwise, BatchNorm inner, Conv { IsPointwise: true } pointwise, BatchNorm outer, ..] => (depthwise.Fused(x, inner, pointwise, outer, parts.Length == 4 ? residual : null), 4),
         [Conv conv, BatchNorm norm, ..] => (conv.Fused(x, norm, parts.Length == 2 ? residual : null), 2),
         _ => (parts[0].Forward(x, pass), 1),
