@@ -49,9 +49,9 @@ readonly record struct WinogradSide
 }
 
 /// <summary>
-/// The tiles of a map, and the parts they are worked on in: bands of whole tile rows of one image, or several whole images.
+/// The tiles of a map, and the parts they are worked on in: bands of whole tile rows of one image, or near-equal groups of whole images.
 /// </summary>
-readonly record struct WinogradTiles(int Images, WinogradSide Height, WinogradSide Width, int PartImages, int PartRows)
+readonly record struct WinogradTiles(int Images, WinogradSide Height, WinogradSide Width, int Groups, int PartRows)
 {
     public static int PointsOf(Shape map, Sampling sampling) => new WinogradSide(map.Height, sampling).Points * new WinogradSide(map.Width, sampling).Points;
 
@@ -69,13 +69,15 @@ readonly record struct WinogradTiles(int Images, WinogradSide Height, WinogradSi
         int Parts(double tiles) => Math.Max(1, (int)Math.Round(tiles / partTiles));
         int bands = Math.Min(rows, Parts(rows * columns));
         int groups = Math.Min(map.Images, bands > 1 ? map.Images : (Parts((double)map.Images * rows * columns) + share - 1) / share * share);
-        return new(map.Images, height, width, (map.Images + groups - 1) / groups, (rows + bands - 1) / bands);
+        return new(map.Images, height, width, groups, (rows + bands - 1) / bands);
     }
 
     int Bands => (Height.Tiles + PartRows - 1) / PartRows;
-    public int Parts => (Images + PartImages - 1) / PartImages * Bands;
+    public int Parts => Groups * Bands;
     /// Tiles of the largest part.
-    public int PartTiles => PartImages * PartRows * Width.Tiles;
+    public int PartTiles => (Images + Groups - 1) / Groups * PartRows * Width.Tiles;
+
+    int FirstImage(int group) => (int)((long)Images * group / Groups);
 
     /// The first output row of each band.
     public int[] BandRows
@@ -89,8 +91,8 @@ readonly record struct WinogradTiles(int Images, WinogradSide Height, WinogradSi
 
     public WinogradPart Part(int index)
     {
-        int image = index / Bands * PartImages, row = index % Bands * PartRows;
-        return new(image, Math.Min(PartImages, Images - image), row, Math.Min(PartRows, Height.Tiles - row), Height, Width);
+        int image = FirstImage(index / Bands), row = index % Bands * PartRows;
+        return new(image, FirstImage(index / Bands + 1) - image, row, Math.Min(PartRows, Height.Tiles - row), Height, Width);
     }
 }
 

@@ -52,8 +52,12 @@ public sealed unsafe partial class Cpu<V>
     /// Whether a side takes fewer than 2.5 products an output; the direct sum takes 3. The sides 1 and 2 do not, and 5 with stride 2.
     static bool Pays(int length, int stride) => 2 * new WinogradSide(length, stride == 1 ? Sampling.Same : Sampling.Down).Products < 5 * length;
 
-    static int TilesOfPart(WeightChannels channels, Shape map, Sampling sampling) =>
-        Math.Max(LeastPartTiles, PartFloats / (WinogradTiles.PointsOf(map, sampling) * 16 * (channels.InBlocks + channels.OutBlocks)));
+    static int TilesOfPart(WeightChannels channels, Shape map, Sampling sampling)
+    {
+        // Of weights a part reads as much as of its tiles where these are In·Out / (In + Out); half so many, as tiles are also written.
+        int blocks = channels.InBlocks + channels.OutBlocks, balance = 8 * channels.InBlocks * channels.OutBlocks / blocks;
+        return Math.Max(Math.Max(LeastPartTiles, balance), PartFloats / (WinogradTiles.PointsOf(map, sampling) * 16 * blocks));
+    }
 
     /// Floats from point to point of so many vectors: an odd number of cache lines, as powers of two share a cache set.
     static long PointFloats(long vectors) => (vectors | 1) * 16;
