@@ -92,8 +92,6 @@ public sealed unsafe partial class Cpu<V>
 {
     // Half-transformed tile, then a tile of outputs that the map cuts off.
     const int PatchOffset = 81 * 16, TransformFloats = PatchOffset + 64 * 16;
-    // Nine taps of sixteen outputs.
-    const int TapFloats = 9 * 16;
 
     /// <summary>T along both directions of all tiles of a form. `half` holds one tile between the directions.</summary>
     static void Transform<T>(WinogradForm form, float* from, in TileSteps fromBy, float* to, in TileSteps toBy, float* half) where T : ITransform

@@ -1,63 +1,68 @@
 namespace FaceSearch.Tensors;
 
+/// <summary>
+/// Weights to the points and back, in tiles of one block of inputs and one slice of outputs. A tile's nine taps are turned into
+/// vectors of sixteen outputs (or back) as a matrix, four by four in registers; one by one took as long as the transform.
+/// </summary>
 public sealed unsafe partial class Cpu<V>
 {
     const int VectorsAhead = 4;
+    // The taps of a tile: [vector of outputs][input][tap][16].
+    const int VectorFloats = 16 * 9 * 16;
+    static int TapFloats => Pair * VectorFloats;
 
-    /// Up to sixteen outputs of one input: the first of their nine plain weights and how far apart the outputs are; the first of their vectors at the points.
-    readonly record struct WinogradLanes(nint Plain, int Stride, int Count, nint Points);
+    readonly record struct WeightTile(WeightChannels Channels, int Block, int Input)
+    {
+        public static WeightTile Of(WeightChannels channels, int index) => new(channels, index / channels.InBlocks * Pair, index % channels.InBlocks * 16);
+
+        public int Inputs => Math.Min(16, Channels.Ins - Input);
+        public int Vectors => Math.Min(Pair, Channels.OutBlocks - Block);
+
+        /// The taps of a vector of outputs as plain rows, one an output: of all inputs, or where the weights are transposed of one.
+        public MatrixSlice Taps(Tensor weight, float* taps, int vector, int input)
+        {
+            int output = (Block + vector) * 16, inputs = Channels.Transposed ? 1 : Inputs;
+            var (outer, inner, row) = Channels.Transposed ? (Input + input, output, 9) : (output, Input + input, Channels.Inner * 9);
+            return new((nint)(Cpu<V>.Of(weight) + ((long)outer * Channels.Inner + inner) * 9), row, (nint)(taps + vector * VectorFloats + input * 9 * 16), inputs * 9, Math.Min(16, Channels.Outs - output), 16);
+        }
+
+        /// For each vector its taps and where it stands at the first point. Those some turns later are asked for, as they are as far
+        /// from one another as the points: no prefetcher of a processor follows so many.
+        public void ForEach(Tensor packed, float* taps, int points, Vector act)
+        {
+            float* at = Cpu<V>.Of(packed) + Block / Pair * Channels.SliceFloats(1) + (long)Input * Vectors * 16;
+            for (int i = 0, vectors = Inputs * Vectors; i < vectors; i++, at += 16)
+            {
+                if (i + VectorsAhead < vectors)
+                    for (int point = 0; point < points; point++) Lanes.Prefetch(at + point * PointFloats(Channels) + VectorsAhead * 16, 1);
+                act(taps + i % Vectors * VectorFloats + i / Vectors * 9 * 16, at);
+            }
+        }
+
+        public delegate void Vector(float* taps, float* point);
+    }
 
     /// <summary>Plain weights → [points][outputs/32 (AVX-512, else /16)][inputs][outputs of the slice]; transposed ones turn by half a circle.</summary>
-    void PackWinograd(Tensor weight, Tensor packed, WeightChannels channels, WinogradTiles tiles) => workers.Run(channels.Slices * channels.InBlocks, (tile, worker) =>
+    void PackWinograd(Tensor weight, Tensor packed, WeightChannels channels, WinogradTiles tiles) => workers.Run(channels.Slices * channels.InBlocks, (index, worker) =>
     {
-        long points = PointFloats(channels);
-        float* taps = Scratch(worker, TapFloats + TransformFloats, second: true), half = taps + TapFloats;
-        for (int i = 0, vectors = VectorsOf(channels, tile); i < vectors; i++)
-        {
-            var lanes = WinogradLanesOf(weight, packed, channels, tile, i);
-            if (i + VectorsAhead < vectors) AskForVectors(lanes, points, tiles.WeightPoints);
-            for (int tap = 0; tap < 9; tap++)
-            {
-                float* value = (float*)lanes.Plain + (channels.Transposed ? 8 - tap : tap), to = taps + tap * 16;
-                for (int lane = 0; lane < lanes.Count; lane++, value += lanes.Stride) to[lane] = *value;
-                for (int lane = lanes.Count; lane < 16; lane++) to[lane] = 0;
-            }
-            Transform<WeightTransform>(tiles.Weights, taps, new(3 * 16, 16), (float*)lanes.Points, new(tiles.Width.WeightPoints * points, points), half);
-        }
+        var tile = WeightTile.Of(channels, index);
+        float* taps = Scratch(worker, TapFloats + TransformFloats, second: true);
+        for (int vector = 0; vector < tile.Vectors; vector++)
+            for (int input = 0; input < (channels.Transposed ? tile.Inputs : 1); input++) PackMatrix(tile.Taps(weight, taps, vector, input), transposed: false);
+        TileSteps points = WeightPoints(channels, tiles), plain = channels.Transposed ? new(-3 * 16, -16) : new(3 * 16, 16);
+        int first = channels.Transposed ? 8 * 16 : 0;
+        tile.ForEach(packed, taps, tiles.WeightPoints, (from, point) => Transform<WeightTransform>(tiles.Weights, from + first, plain, point, points, taps + TapFloats));
     });
 
     /// <summary>Gradients at the points, laid out as packed weights → plain weights.</summary>
-    void UnpackWinograd(Tensor packed, Tensor weight, WeightChannels channels, WinogradTiles tiles) => workers.Run(channels.Slices * channels.InBlocks, (tile, worker) =>
+    void UnpackWinograd(Tensor packed, Tensor weight, WeightChannels channels, WinogradTiles tiles) => workers.Run(channels.Slices * channels.InBlocks, (index, worker) =>
     {
-        long points = PointFloats(channels);
-        float* taps = Scratch(worker, TapFloats + TransformFloats, second: true), half = taps + TapFloats;
-        for (int i = 0, vectors = VectorsOf(channels, tile); i < vectors; i++)
-        {
-            var lanes = WinogradLanesOf(weight, packed, channels, tile, i);
-            if (i + VectorsAhead < vectors) AskForVectors(lanes, points, tiles.WeightPoints);
-            Transform<WeightGradientTransform>(tiles.Weights, (float*)lanes.Points, new(tiles.Width.WeightPoints * points, points), taps, new(3 * 16, 16), half);
-            float* plain = (float*)lanes.Plain;
-            for (int lane = 0; lane < lanes.Count; lane++, plain += lanes.Stride)
-                for (int tap = 0; tap < 9; tap++) plain[tap] = taps[tap * 16 + lane];
-        }
+        var tile = WeightTile.Of(channels, index);
+        float* taps = Scratch(worker, TapFloats + TransformFloats, second: true);
+        var points = WeightPoints(channels, tiles);
+        tile.ForEach(packed, taps, tiles.WeightPoints, (to, point) => Transform<WeightGradientTransform>(tiles.Weights, point, points, to, new(3 * 16, 16), taps + TapFloats));
+        for (int vector = 0; vector < tile.Vectors; vector++) UnpackMatrix(tile.Taps(weight, taps, vector, 0));
     });
 
-    /// The vectors some turns later, which are as far from one another as the points: no prefetcher of a processor follows so many.
-    static void AskForVectors(WinogradLanes lanes, long pointFloats, int points)
-    {
-        for (int point = 0; point < points; point++) Lanes.Prefetch((float*)lanes.Points + point * pointFloats + VectorsAhead * 16, 1);
-    }
-
-    /// A tile of weights is one block of inputs and one slice of outputs; this many vectors of outputs.
-    static int VectorsOf(WeightChannels channels, int tile) =>
-        Math.Min(16, channels.Ins - tile % channels.InBlocks * 16) * Math.Min(Pair, channels.OutBlocks - tile / channels.InBlocks * Pair);
-
-    static WinogradLanes WinogradLanesOf(Tensor weight, Tensor packed, WeightChannels channels, int tile, int index)
-    {
-        int block = tile / channels.InBlocks * Pair, vectors = Math.Min(Pair, channels.OutBlocks - block);
-        int input = tile % channels.InBlocks * 16 + index / vectors, output = (block + index % vectors) * 16;
-        var (outer, inner, stride) = channels.Transposed ? (input, output, 9) : (output, input, channels.Inner * 9);
-        float* points = Of(packed) + block / Pair * channels.SliceFloats(1) + ((long)input * vectors + index % vectors) * 16;
-        return new((nint)(Of(weight) + ((long)outer * channels.Inner + inner) * 9), stride, Math.Min(16, channels.Outs - output), (nint)points);
-    }
+    static TileSteps WeightPoints(WeightChannels channels, WinogradTiles tiles) => new(tiles.Width.WeightPoints * PointFloats(channels), PointFloats(channels));
 }
