@@ -6,7 +6,7 @@ namespace FaceSearch.Tensors;
 /// </summary>
 public sealed unsafe partial class Cpu<V>
 {
-    const int VectorsAhead = 4;
+    const int VectorsAhead = 8;
     // The taps of a tile: [vector of outputs][input][tap][16].
     const int VectorFloats = 16 * 9 * 16;
     static int TapFloats => Pair * VectorFloats;
