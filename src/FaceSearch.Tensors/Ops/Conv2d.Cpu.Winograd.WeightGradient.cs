@@ -39,7 +39,7 @@ public sealed unsafe partial class Cpu<V>
             for (int part = first; part < end; part++)
                 AddPart(x, dy, tiles.Part(part), part + 1 < end ? tiles.Part(part + 1) : null, channels, Of(points) + area * pointFloats, Of(sums) + partial * sumFloats, part == first, loop);
         }
-        if (partials == 1) AddParts(0, 0, workers.Run);
+        if (partials == 1) AddParts(0, 0, workers.RunNear);
         else
             workers.Run(partials, (partial, worker) => AddParts(partial, worker, (count, act) =>
             {
