@@ -17,6 +17,7 @@ public sealed unsafe partial class Cpu<V>
 
         public int Inputs => Math.Min(16, Channels.Ins - Input);
         public int Vectors => Math.Min(Pair, Channels.OutBlocks - Block);
+        public int Count => Inputs * Vectors;
 
         /// The taps of a vector of outputs as plain rows, one an output: of all inputs, or where the weights are transposed of one.
         public MatrixSlice Taps(Tensor weight, float* taps, int vector, int input)
@@ -26,20 +27,19 @@ public sealed unsafe partial class Cpu<V>
             return new((nint)(Cpu<V>.Of(weight) + ((long)outer * Channels.Inner + inner) * 9), row, (nint)(taps + vector * VectorFloats + input * 9 * 16), inputs * 9, Math.Min(16, Channels.Outs - output), 16);
         }
 
-        /// For each vector its taps and where it stands at the first point. Those some turns later are asked for, as they are as far
-        /// from one another as the points: no prefetcher of a processor follows so many.
-        public void ForEach(Tensor packed, float* taps, int points, Vector act)
-        {
-            float* at = Cpu<V>.Of(packed) + Block / Pair * Channels.SliceFloats(1) + (long)Input * Vectors * 16;
-            for (int i = 0, vectors = Inputs * Vectors; i < vectors; i++, at += 16)
-            {
-                if (i + VectorsAhead < vectors)
-                    for (int point = 0; point < points; point++) Lanes.Prefetch(at + point * PointFloats(Channels) + VectorsAhead * 16, 1);
-                act(taps + i % Vectors * VectorFloats + i / Vectors * 9 * 16, at);
-            }
-        }
+        /// The taps of vector i: as they are packed, all vectors of one input come before those of the next.
+        public float* Vector(float* taps, int i) => taps + i % Vectors * VectorFloats + i / Vectors * 9 * 16;
 
-        public delegate void Vector(float* taps, float* point);
+        /// Where vector i stands at the first point. The one some turns later is asked for at all points, as they are far from
+        /// one another: no prefetcher of a processor follows so many.
+        public float* Point(Tensor packed, int points, int i)
+        {
+            float* at = Cpu<V>.Of(packed) + Block / Pair * Channels.SliceFloats(1) + ((long)Input * Vectors + i) * 16;
+            long pointFloats = PointFloats(Channels);
+            if (i + VectorsAhead < Count)
+                for (int point = 0; point < points; point++) Lanes.Prefetch(at + point * pointFloats + VectorsAhead * 16, 1);
+            return at;
+        }
     }
 
     /// <summary>Plain weights → [points][outputs/32 (AVX-512, else /16)][inputs][outputs of the slice]; transposed ones turn by half a circle.</summary>
@@ -51,7 +51,7 @@ public sealed unsafe partial class Cpu<V>
             for (int input = 0; input < (channels.Transposed ? tile.Inputs : 1); input++) PackMatrix(tile.Taps(weight, taps, vector, input), transposed: false);
         TileSteps points = WeightPoints(channels, tiles), plain = channels.Transposed ? new(-3 * 16, -16) : new(3 * 16, 16);
         int first = channels.Transposed ? 8 * 16 : 0;
-        tile.ForEach(packed, taps, tiles.WeightPoints, (from, point) => Transform<WeightTransform>(tiles.Weights, from + first, plain, point, points, taps + TapFloats));
+        for (int i = 0; i < tile.Count; i++) Transform<WeightTransform>(tiles.Weights, tile.Vector(taps, i) + first, plain, tile.Point(packed, tiles.WeightPoints, i), points, taps + TapFloats);
     });
 
     /// <summary>Gradients at the points, laid out as packed weights → plain weights.</summary>
@@ -60,7 +60,7 @@ public sealed unsafe partial class Cpu<V>
         var tile = WeightTile.Of(channels, index);
         float* taps = Scratch(worker, TapFloats + TransformFloats, second: true);
         var points = WeightPoints(channels, tiles);
-        tile.ForEach(packed, taps, tiles.WeightPoints, (to, point) => Transform<WeightGradientTransform>(tiles.Weights, point, points, to, new(3 * 16, 16), taps + TapFloats));
+        for (int i = 0; i < tile.Count; i++) Transform<WeightGradientTransform>(tiles.Weights, tile.Point(packed, tiles.WeightPoints, i), points, tile.Vector(taps, i), new(3 * 16, 16), taps + TapFloats);
         for (int vector = 0; vector < tile.Vectors; vector++) UnpackMatrix(tile.Taps(weight, taps, vector, 0));
     });
 
