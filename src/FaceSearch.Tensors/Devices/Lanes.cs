@@ -56,7 +56,7 @@ static unsafe class Lanes
     public static void Prefetch(float* p, int vectors)
     {
         if (!Sse.IsSupported) return;
-        for (int i = 0; i < vectors; i++) Sse.Prefetch0(p + 16 * i);
+        for (int i = 0; i < vectors; i++) Sse.Prefetch1(p + 16 * i);
     }
 
     /// The first n lanes from memory, zeros after; touches nothing past them.

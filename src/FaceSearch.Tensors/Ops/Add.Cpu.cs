@@ -17,16 +17,19 @@ public sealed unsafe partial class Cpu<V>
         Normalised left = a.Deferred!;
         var right = b.Deferred;
         float* x = Of(left.Source), z = Of(right?.Source ?? b), sum = Of(y);
-        workers.Run(view.Tiles, (tile, _) =>
+        if (Streams(y.Shape)) AddTiles<Streamed>();
+        else AddTiles<Whole>();
+
+        void AddTiles<R>() where R : struct, IReach => workers.Run(view.Tiles, (tile, _) =>
         {
             var load = new NormaliseOnLoad<V>(left, view.Block(tile));
-            if (right is null) AddLoadedTile(view, tile, x, load, z, new AsItIs<V>(), sum);
-            else AddLoadedTile(view, tile, x, load, z, new NormaliseOnLoad<V>(right, view.Block(tile)), sum);
+            if (right is null) AddLoadedTile<NormaliseOnLoad<V>, AsItIs<V>, R>(view, tile, x, load, z, default, sum);
+            else AddLoadedTile<NormaliseOnLoad<V>, NormaliseOnLoad<V>, R>(view, tile, x, load, z, new(right, view.Block(tile)), sum);
         });
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    static void AddLoadedTile<L, R>(Channels view, int tile, float* a, L left, float* b, R right, float* y) where L : struct, IOnLoad<V> where R : struct, IOnLoad<V>
+    static void AddLoadedTile<A, B, R>(Channels view, int tile, float* a, A left, float* b, B right, float* y) where A : struct, IOnLoad<V> where B : struct, IOnLoad<V> where R : struct, IReach
     {
         int block = view.Block(tile), floats = view.Pixels * view.Stride, end = view.EndImage(tile);
         for (int n = view.FirstImage(tile); n < end; n++)
@@ -36,7 +39,7 @@ public sealed unsafe partial class Cpu<V>
             {
                 Lanes.Prefetch(a + i + view.ImageStride, 1);
                 Lanes.Prefetch(b + i + view.ImageStride, 1);
-                V.Store(left.Apply(V.Load(a + i)) + right.Apply(V.Load(b + i)), y + i);
+                R.Store(left.Apply(V.Load(a + i)) + right.Apply(V.Load(b + i)), y + i, CpuLayout.Lanes);
             }
         }
     }

@@ -73,9 +73,12 @@ public sealed unsafe partial class Cpu<V>
         if (dx is null) return;
         float* to = Of(dx), dg = Of(dgamma), db = Of(dbeta);
         float share = training ? 1f / Count(shape) : 0;
+        // What was just read is written in the cache.
+        bool streams = to != d && view.IsMap && Streams(shape);
         workers.Run(view.Tiles, (tile, _) =>
         {
-            if (view.Lanes(view.Block(tile)) == 16) InputGradientTile<Whole>(view, tile, y, x, d, to, dg, db, share);
+            if (streams) InputGradientTile<Streamed>(view, tile, y, x, d, to, dg, db, share);
+            else if (view.Lanes(view.Block(tile)) == 16) InputGradientTile<Whole>(view, tile, y, x, d, to, dg, db, share);
             else InputGradientTile<Part>(view, tile, y, x, d, to, dg, db, share);
         });
     }

@@ -61,6 +61,15 @@ readonly unsafe struct Whole : IReach
     public static void Store<V>(V v, float* p, int lanes) where V : struct, ILanes<V> => V.Store(v, p);
 }
 
+/// Whole vectors, written past the caches.
+readonly unsafe struct Streamed : IReach
+{
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static V Load<V>(float* p, int lanes) where V : struct, ILanes<V> => V.Load(p);
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Store<V>(V v, float* p, int lanes) where V : struct, ILanes<V> => V.Stream(v, p);
+}
+
 readonly unsafe struct Part : IReach
 {
     public static V Load<V>(float* p, int lanes) where V : struct, ILanes<V> => Lanes.LoadPart<V>(p, lanes);

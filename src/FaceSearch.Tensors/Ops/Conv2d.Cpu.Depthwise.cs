@@ -7,8 +7,8 @@ public sealed unsafe partial class Cpu<V>
 {
     // A band of one block with its border, in and out: about the L1 cache.
     const int DepthwiseFloats = 1 << 13;
-    // Maps that will have left the cache before they are read go past it when they are written.
-    const long StreamedFloats = 1 << 22;
+    // Maps of 4 MiB and more go past the caches when they are written: memory need not be read first to be overwritten.
+    static bool Streams(Shape map) => CpuLayout.Floats(map) >= 1 << 20;
     // Taps of a weight gradient summed at once: the addresses, not the sums, run out of registers first.
     static int TileTaps => Math.Min(9, V.Accumulators);
 
@@ -18,7 +18,7 @@ public sealed unsafe partial class Cpu<V>
         var s = to.Shape;
         int blocks = CpuLayout.Blocks(s.Channels), phaseRows = (s.Height + plan.Spread - 1) / plan.Spread;
         int bandRows = plan.Frame.RowsWithin(DepthwiseFloats, 1);
-        bool streams = CpuLayout.Floats(s) >= StreamedFloats;
+        bool streams = Streams(s);
         int[] starts = BandMoments.BandsOf(s, bandRows);
         using var partials = moments is null ? null : New(BandMoments.Partials(s, starts));
         var sums = partials is null ? default : new BandMoments(to, Of(partials), starts);

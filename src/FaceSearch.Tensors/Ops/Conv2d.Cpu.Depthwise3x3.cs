@@ -9,7 +9,7 @@ namespace FaceSearch.Tensors;
 public sealed unsafe partial class Cpu<V>
 {
     // How far ahead of what is read memory is asked for.
-    const int AheadFloats = 2048;
+    const int AheadFloats = 4096;
 
     static bool IsDepthwise3x3(Tensor weight, Sliding sliding) =>
         IsDepthwise(weight, sliding) && weight.Shape is var s && s[2] == 3 && s[3] == 3 && sliding is { Stride: 1 or 2, Padding: 1 };
@@ -43,7 +43,7 @@ public sealed unsafe partial class Cpu<V>
         int height = x.Shape.Height, outputs = y.Shape.Height, blocks = CpuLayout.Blocks(x.Shape.Channels);
         int rowFloats = x.Shape.Width * 16, outFloats = y.Shape.Width * 16, overlap = 3 - T.Value;
         int bandRows = Math.Clamp((DepthwiseFloats / rowFloats - overlap) / T.Value, 1, outputs);
-        bool streams = CpuLayout.Floats(y.Shape) >= StreamedFloats;
+        bool streams = Streams(y.Shape);
         int[] starts = BandMoments.BandsOf(y.Shape, bandRows);
         using var partials = moments is null ? null : New(BandMoments.Partials(y.Shape, starts));
         var sums = partials is null ? default : new BandMoments(y, Of(partials), starts);

@@ -16,7 +16,7 @@ public sealed unsafe partial class Cpu<V>
         bool turned = T.Value == 1;
         int images = dx.Shape.Images, channels = dx.Shape.Channels, blocks = CpuLayout.Blocks(channels), partials = Math.Min(images, MostPartials);
         using Tensor packed = Pack3x3(weight, turned), zeros = ZeroRow(dx.Shape.Width), sums = New(Shape.Of(partials, blocks, SlidingSums, 16));
-        var planes = new GradientPlanes(dx.Shape, dy.Shape, Of(zeros), CpuLayout.Floats(dx.Shape) >= StreamedFloats);
+        var planes = new GradientPlanes(dx.Shape, dy.Shape, Of(zeros), Streams(dx.Shape));
         var deferred = x.Deferred;
         int together = PlanesOf(dx.Shape, blocks), chunks = (blocks + together - 1) / together;
         workers.Run(partials * chunks, (tile, worker) =>
