@@ -51,7 +51,7 @@ public sealed unsafe partial class Cpu<V>
         public float* At(long n) => index is null ? first + n : this[Math.Min(n / columns, count - 1)] + n % columns;
     }
 
-    /// Hands out where a piece of a gradient is, where it belongs in the parameter, and how long it is.
+    /// Hands out where a piece of a gradient is, where it belongs in the parameter, and how long it is: whole vectors, or less than one.
     void ForGradient(Tensor gradient, Action<long, long, long> piece)
     {
         if (gradient.OfRows is not { } rows)
@@ -63,7 +63,12 @@ public sealed unsafe partial class Cpu<V>
         int count = gradient.Shape.Rows, columns = gradient.Shape.Cols, each = Math.Max(1, TileFloats / columns);
         workers.Run((count + each - 1) / each, (tile, _) =>
         {
-            for (int r = tile * each, end = Math.Min(count, r + each); r < end; r++) piece((long)r * columns, (long)index[r] * columns, columns);
+            for (int r = tile * each, end = Math.Min(count, r + each); r < end; r++)
+            {
+                long from = (long)r * columns, to = (long)index[r] * columns, whole = columns & ~15;
+                if (whole > 0) piece(from, to, whole);
+                if (whole < columns) piece(from + whole, to + whole, columns - whole);
+            }
         });
     }
 }
