@@ -64,7 +64,7 @@ public sealed unsafe partial class Cpu<V>
             {
                 var band = new SlidingBand<T>(plane, Of(zeros), height, x.Shape.Width, first, Math.Min(first + bandRows, outputs), AheadFloats);
                 // While this band is computed, memory would rest: the next one's rows are asked for. At step 2 there is too little to compute.
-                if (deferred is not null) band = NormaliseBand(band, new(deferred, block), scratch, bandRows, kept: first == 0 ? 0 : overlap, T.Value == 1 ? (bandRows + 1L) * rowFloats : 0);
+                if (deferred is not null) band = NormaliseBand(band, new(deferred, block), scratch, bandRows, kept: first == 0 ? 0 : overlap, (bandRows * T.Value + 1L) * rowFloats);
                 float* sum = partials is null ? null : sums.Place(number / blocks, block, first);
                 if (sum != null) band.Start(w, sum);
                 if (norm is not null) band.Slide<No, No, NormaliseOnLoad<V>>(w, to, sum, new(norm, block));
