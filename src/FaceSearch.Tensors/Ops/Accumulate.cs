@@ -21,10 +21,11 @@ public sealed partial class Reference
 
 public sealed unsafe partial class Cpu<V>
 {
-    internal override void Accumulate(Tensor y, Tensor x) => ForFloats(x.Shape, (start, end) =>
+    internal override void Accumulate(Tensor y, Tensor x)
     {
-        for (long i = start; i < end; i += 16) V.Store(V.Load(Of(y) + i) + V.Load(Of(x) + i), Of(y) + i);
-    });
+        float* to = Of(y), from = Of(x);
+        ForFloats(x.Shape, (start, end) => AddTile(to + start, from + start, to + start, end - start));
+    }
 
     /// Runs over all floats of a tensor, padding included, in tiles of whole vectors.
     void ForFloats(Shape shape, Action<long, long> range)
