@@ -37,7 +37,8 @@ public static unsafe class MachineRates
         PortableLanes a = PortableLanes.Zero, b = PortableLanes.Zero;
         for (float* end = p + MemoryBytes / 4; p < end; p += 32)
         {
-            Lanes.Prefetch(p + FloatsAhead, 2);
+            Lanes.PrefetchNear(p + FloatsAhead);
+            Lanes.PrefetchNear(p + FloatsAhead + 16);
             a += PortableLanes.Load(p);
             b += PortableLanes.Load(p + 16);
         }
@@ -49,7 +50,7 @@ public static unsafe class MachineRates
     {
         for (float* end = from + MemoryBytes / 4; from < end; from += 16, to += 16)
         {
-            Lanes.Prefetch(from + FloatsAhead, 1);
+            Lanes.PrefetchNear(from + FloatsAhead);
             PortableLanes.Stream(PortableLanes.Load(from), to);
         }
     }

@@ -51,12 +51,20 @@ public unsafe interface ILanes<V> where V : struct, ILanes<V>
 /// <summary>What follows from the primitives.</summary>
 static unsafe class Lanes
 {
-    /// Asks for so many vectors of memory before they are needed; any address will do.
+    /// Asks for so many vectors of memory that are needed in microseconds; any address will do. They go to the second-level
+    /// cache: it has room for them, and more of them can be on their way than to the first, which holds up what it asks for itself.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Prefetch(float* p, int vectors)
     {
         if (!Sse.IsSupported) return;
         for (int i = 0; i < vectors; i++) Sse.Prefetch1(p + 16 * i);
+    }
+
+    /// The same for a vector needed within some hundred cycles, into the first-level cache.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void PrefetchNear(float* p)
+    {
+        if (Sse.IsSupported) Sse.Prefetch0(p);
     }
 
     /// The first n lanes from memory, zeros after; touches nothing past them.

@@ -1,5 +1,4 @@
 using System.Runtime.CompilerServices;
-using System.Runtime.Intrinsics.X86;
 
 namespace FaceSearch.Tensors;
 
@@ -35,7 +34,7 @@ public sealed unsafe partial class Cpu<V>
             V c40 = V.Zero, c41 = V.Zero, c50 = V.Zero, c51 = V.Zero, c60 = V.Zero, c61 = V.Zero, c70 = V.Zero, c71 = V.Zero;
             for (long k = 0; depth > 0; depth -= TermsPerLine, ahead += 16)
             {
-                Prefetch(ahead);
+                Lanes.Prefetch(ahead, 1);
                 for (int n = Math.Min(depth, TermsPerLine); n > 0; n--, k += column, b += 32)
                 {
                     V b0 = V.Load(b), b1 = V.Load(b + 16), t = V.Create(a[k]);
@@ -60,7 +59,7 @@ public sealed unsafe partial class Cpu<V>
             V c0 = V.Zero, c1 = V.Zero, c2 = V.Zero, c3 = V.Zero;
             for (long k = 0; depth > 0; depth -= TermsPerLine, ahead += 16)
             {
-                Prefetch(ahead);
+                Lanes.Prefetch(ahead, 1);
                 for (int n = Math.Min(depth, TermsPerLine); n > 0; n--, k += column, b += 16)
                 {
                     V v = V.Load(b);
@@ -82,7 +81,7 @@ public sealed unsafe partial class Cpu<V>
             V c0 = V.Zero, c1 = V.Zero;
             for (long k = 0; depth > 0; depth -= TermsPerLine, ahead += 16)
             {
-                Prefetch(ahead);
+                Lanes.Prefetch(ahead, 1);
                 for (int n = Math.Min(depth, TermsPerLine); n > 0; n--, k += column, b += 16)
                 {
                     V v = V.Load(b);
@@ -102,12 +101,6 @@ public sealed unsafe partial class Cpu<V>
         {
             Put(v, c, add);
             Put(w, c + 16, add);
-        }
-
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        static void Prefetch(float* line)
-        {
-            if (Sse.IsSupported) Sse.Prefetch1(line);
         }
 
         /// How far a product of that depth moves on in the memory it asks for.

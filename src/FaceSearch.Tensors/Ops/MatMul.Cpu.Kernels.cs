@@ -37,7 +37,7 @@ public sealed unsafe partial class Cpu<V>
         float* soon = ahead.At;
         for (; depth > 0; depth -= 16, soon += ahead.Step)
         {
-            for (int i = 0; i < ahead.Count; i++) Prefetch(soon + i * ahead.Stride);
+            for (int i = 0; i < ahead.Count; i++) Lanes.PrefetchNear(soon + i * ahead.Stride);
             for (int turns = Math.Min(16, depth); turns > 0; turns--, rows += L.TermStride, columns += 16 * C.Value)
             {
                 V u = V.Load(columns), v = C.Value > 1 ? V.Load(columns + 16) : V.Zero, t;

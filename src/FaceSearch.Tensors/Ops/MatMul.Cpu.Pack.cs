@@ -63,7 +63,7 @@ public sealed unsafe partial class Cpu<V>
             float* panel = to, ahead = p + TermsAhead * from.TermStride;
             for (int i = 0; i < whole; i += MatMulTiling.PanelRows, panel += MatMulTiling.PanelFloats)
             {
-                Prefetch(ahead + i);
+                Lanes.PrefetchNear(ahead + i);
                 Vector128.Store(Vector128.Load(p + i), panel);
                 Vector128.Store(Vector128.Load(p + i + 4), panel + 4);
                 Vector128.Store(Vector128.Load(p + i + 8), panel + 8);
@@ -86,7 +86,7 @@ public sealed unsafe partial class Cpu<V>
                 for (int j = 0; j < whole; j += most, panel += depth * most)
                     for (int v = 0; v < most; v += 16)
                     {
-                        Prefetch(ahead + j + v);
+                        Lanes.PrefetchNear(ahead + j + v);
                         V.Store(V.Load(p + j + v), panel + v);
                     }
                 for (int v = 0; v < width; v += 16) V.Store(Lanes.LoadPart<V>(p + whole + v, count - whole - v), to + whole * depth + t * width + v);
@@ -130,10 +130,4 @@ public sealed unsafe partial class Cpu<V>
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     static void Put(Vector128<float> v, float* to, bool add) => Vector128.Store(add ? v + Vector128.Load(to) : v, to);
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    static void Prefetch(float* p)
-    {
-        if (Sse.IsSupported) Sse.Prefetch0(p);
-    }
 }
