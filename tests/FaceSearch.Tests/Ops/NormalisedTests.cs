@@ -67,6 +67,16 @@ public class NormalisedTests
                     Expect.SameAsReference(device, op, shapes, terms: 3 * map.Images * map.Height * map.Width * 9, prepare: AwayFromTheKink);
     }
 
+    // Sums of 4 MiB, and gradients that another still reads, are written past the caches.
+    [Theory, EveryDevice(Gpu = false)]
+    public void LargeSumsMatchReference(string instructionSet, int threads)
+    {
+        using var device = TestDevice.Open(instructionSet, threads);
+        var map = Shape.Map(2, 17, 129, 130);
+        foreach (var (_, op, shapes) in Consumers(map, training: true).Where(c => c.Name.StartsWith("sum", StringComparison.Ordinal)))
+            Expect.SameAsReference(device, op, shapes, terms: 3 * map.Images * map.Height * map.Width * 9, prepare: AwayFromTheKink);
+    }
+
     [Fact]
     public void GradientIsRight()
     {
