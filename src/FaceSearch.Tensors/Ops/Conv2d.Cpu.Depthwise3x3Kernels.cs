@@ -44,6 +44,7 @@ public sealed unsafe partial class Cpu<V>
                     c2 = V.Load(below);
                 }
                 Lanes.Prefetch(here + ahead, T.Value);
+                if (T.Value > 1) Lanes.Prefetch(below + ahead, T.Value);
                 // Three short chains of sums: one of nine would wait for itself.
                 V v = V.Fma(a2, w2, V.Fma(a1, w1, a0 * w0)) + V.Fma(b2, w5, V.Fma(b1, w4, b0 * w3)) + V.Fma(c2, w8, V.Fma(c1, w7, c0 * w6));
                 if (M.Is)
