@@ -7,19 +7,19 @@ using FaceSearch.Tensors;
 namespace FaceSearch.Perf;
 
 /// <summary>The least time anything can take on this machine now.</summary>
-readonly record struct Roof(double Gigaflops, double ReadGigabytes, double CopyGigabytes)
+readonly record struct Roof(double Gigaflops, double ReadGigabytes, double CopyGigabytes, double RoundTrip = double.NaN)
 {
     public static Roof Measure(int threads)
     {
         var set = Cpu.InstructionSets.First(s => s.Supported).Name;
-        var roof = new Roof(MachineRates.Peak(set, threads), MachineRates.Read(threads), MachineRates.Copy(threads));
+        var roof = new Roof(MachineRates.Peak(set, threads), MachineRates.Read(threads), MachineRates.Copy(threads), threads > 1 ? MachineRates.RoundTrip() : double.NaN);
         // What this process keeps is missing to those that it measures.
         GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive);
         return roof;
     }
 
     public static Roof Higher(Roof a, Roof b) => new(Math.Max(a.Gigaflops, b.Gigaflops),
-        Math.Max(a.ReadGigabytes, b.ReadGigabytes), Math.Max(a.CopyGigabytes, b.CopyGigabytes));
+        Math.Max(a.ReadGigabytes, b.ReadGigabytes), Math.Max(a.CopyGigabytes, b.CopyGigabytes), Math.Max(a.RoundTrip, b.RoundTrip));
 
     /// <summary>By multiply-adds or by memory, whichever takes longer.</summary>
     public double Milliseconds(Cost work) => Math.Max(2e-6 * work.Macs / Gigaflops, 1e-6 * work.Bytes / Math.Max(ReadGigabytes, CopyGigabytes));

@@ -13,13 +13,19 @@ static class Table
         {
             var latest = Cases.All.Concat(GpuCases.All).Select(c => c.Name).Append(SearchRace.Case).Select(name => table.LastOrDefault(r => r.Case == name)).OfType<Row>().ToList();
             if (latest.Count == 0) continue;
-            text.AppendLine(CultureInfo.InvariantCulture, $"{table.Key.Machine}, {table.Key.Threads} thread{(table.Key.Threads == 1 ? "" : "s")}, peak {latest.Max(r => r.PeakGflops):0} GF/s, memory {latest.Max(r => Math.Max(r.ReadGbs, r.CopyGbs)):0} GB/s:\n");
+            text.AppendLine(CultureInfo.InvariantCulture, $"{table.Key.Machine}, {table.Key.Threads} thread{(table.Key.Threads == 1 ? "" : "s")}, peak {latest.Max(r => r.PeakGflops):0} GF/s, memory {latest.Max(r => Math.Max(r.ReadGbs, r.CopyGbs)):0} GB/s{Rounds(latest)}:\n");
             text.AppendLine("| case | ours ms (20–80 %) | GF/s | roof | images/s | peer's best ms (form) | × best | peer's usual ms | × usual | MB ours / best / usual | faults |");
             text.AppendLine("|---|---|---|---|---|---|---|---|---|---|---|");
             foreach (var row in latest) text.AppendLine(Line(row));
             text.AppendLine();
         }
         return text.Length > 0 ? text.ToString() : "no results yet: ./build.sh perf all\n";
+    }
+
+    static string Rounds(List<Row> rows)
+    {
+        double[] known = [.. rows.Select(r => r.RoundNs).Where(r => !double.IsNaN(r))];
+        return known.Length == 0 ? "" : $", a flag to and fro between the cores {Whole(known.Min())} to {Whole(known.Max())} ns";
     }
 
     static string Line(Row r)

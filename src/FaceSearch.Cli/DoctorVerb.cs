@@ -109,6 +109,8 @@ static class DoctorVerb
         Share("matrix product 512×512×512", MachineRates.Multiply(device), peak);
         Share("convolution 3×3, 64 → 64 channels, 28×28", MachineRates.Convolution(device), peak);
         Line("", "below the roof: loads, stores and tails of the kernel, caches, a busy neighbour (run again to see how much it varies)");
+        if (MachineRates.RoundTrip() is var round && round > 0)
+            Line("two threads", $"a flag goes to and fro in {Number(round)} ns: {(round < 150 ? "both cores share an L3 cache" : "each core has its own L3 cache, and what threads share costs more; a host may change that within minutes")}");
         if (Environment.ProcessorCount == 1) Line("", "one thread only: trials run one after the other");
     }
 

@@ -68,6 +68,58 @@ public static unsafe class MachineRates
         finally { foreach (var piece in pieces.SelectMany(p => p)) Pages.Free((float*)piece); }
     }
 
+    /// <summary>
+    /// ns from one core telling another something until it sees the answer: a flag to and fro, the mean of a hundred times, best of
+    /// a twentieth of a second. Some 50 where they share an L3 cache, several hundred where each has its own; NaN with a single core.
+    /// </summary>
+    public static double RoundTrip()
+    {
+        if (Environment.ProcessorCount < 2) return double.NaN;
+        const int rounds = 100;
+        var flag = new Flag();
+        var other = new Thread(flag.Answer);
+        other.Start();
+        double best = double.PositiveInfinity;
+        for (var total = Stopwatch.StartNew(); total.ElapsedMilliseconds < 50;)
+        {
+            long start = Stopwatch.GetTimestamp();
+            flag.Ask(rounds);
+            best = Math.Min(best, Stopwatch.GetElapsedTime(start).TotalNanoseconds / rounds);
+        }
+        flag.End();
+        other.Join();
+        return best;
+    }
+
+    /// On a cache line of its own. Odd: asked; even: answered; negative: no more.
+    sealed class Flag
+    {
+        readonly int[] line = new int[64];
+
+        ref int Value => ref line[32];
+
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        public void Answer()
+        {
+            ref int flag = ref Value;
+            for (int value; (value = Volatile.Read(ref flag)) >= 0;)
+                if ((value & 1) == 1) Interlocked.Exchange(ref flag, value + 1);
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        public void Ask(int rounds)
+        {
+            ref int flag = ref Value;
+            for (int i = 0, said = flag; i < rounds; i++, said += 2)
+            {
+                Interlocked.Exchange(ref flag, said + 1);
+                while (Volatile.Read(ref flag) != said + 2) { }
+            }
+        }
+
+        public void End() => Volatile.Write(ref Value, -1);
+    }
+
     /// <summary>GF/s of a matrix product of 512 × 512 × 512.</summary>
     public static double Multiply(Device device)
     {

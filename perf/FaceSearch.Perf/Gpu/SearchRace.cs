@@ -34,7 +34,7 @@ static partial class SearchRace
         var peer = MillisecondsPerTrial(program, runs, Devices.CpuName, seconds - clock.Elapsed.TotalSeconds, []);
         double ms = peer ?? double.NaN, ratio = ms / ours, none = double.NaN;
         Results.Append(folder, new(DateTime.UtcNow.ToString("yyyy-MM-dd HH:mm", CultureInfo.InvariantCulture), GpuProgram.Commit, GpuProgram.Machine, Case, 1, ours, none, none, none, none, none, none, none,
-            ms, peer is null ? "" : $"cpu {Threads} threads", none, none, none, ratio, none, none, none, none, none));
+            ms, peer is null ? "" : $"cpu {Threads} threads", none, none, none, ratio, none, none, none, none, none, none));
         Console.WriteLine(FormattableString.Invariant($"search: {PerHour(ours):0} trials an hour on the GPU; ") +
             (peer is null ? $"on {Threads} threads of the CPU it was not done in what was left of the time" : FormattableString.Invariant($"{PerHour(ms):0} on {Threads} threads of the CPU: {ratio:0.0} times as many")));
         return 0;
