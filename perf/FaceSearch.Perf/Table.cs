@@ -25,7 +25,7 @@ static class Table
     static string Rounds(List<Row> rows)
     {
         double[] known = [.. rows.Select(r => r.RoundNs).Where(r => !double.IsNaN(r))];
-        return known.Length == 0 ? "" : $", a flag to and fro between the cores {Whole(known.Min())} to {Whole(known.Max())} ns";
+        return known.Length == 0 ? "" : $", a flag to and fro between the cores {Whole(known.Min())} to {Whole(known.Max())} ns ({known.Length} of {rows.Count} rows tell)";
     }
 
     static string Line(Row r)

@@ -48,6 +48,9 @@ public sealed unsafe partial class Cpu<V>(int threads) : Device where V : struct
 
     internal static float* Of(Tensor t) => ((Block)t.Memory).Pointer;
 
+    /// Maps of 4 MiB and more go past the caches when they are written, so that memory is not read first to be overwritten; what reads them next asks early.
+    static bool Streams(Shape map) => CpuLayout.Floats(map) >= 1 << 20;
+
     /// Memory of at least that many floats for one worker, contents undefined, valid until its next call. A worker has two such pieces.
     float* Scratch(int worker, long floats, bool second = false)
     {

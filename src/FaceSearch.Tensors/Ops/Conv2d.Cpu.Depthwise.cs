@@ -7,8 +7,6 @@ public sealed unsafe partial class Cpu<V>
 {
     // A band of one block with its border, in and out: about the L1 cache.
     const int DepthwiseFloats = 1 << 13;
-    // Maps of 4 MiB and more go past the caches when they are written: memory need not be read first to be overwritten.
-    static bool Streams(Shape map) => CpuLayout.Floats(map) >= 1 << 20;
     // Taps of a weight gradient summed at once: the addresses, not the sums, run out of registers first.
     static int TileTaps => Math.Min(9, V.Accumulators);
 
