@@ -63,7 +63,7 @@ public sealed unsafe partial class Cpu<V>
             for (int first = 0; first < outputs; first += bandRows, to += (long)bandRows * outFloats)
             {
                 var band = new SlidingBand<T>(plane, Of(zeros), height, x.Shape.Width, first, Math.Min(first + bandRows, outputs), AheadFloats);
-                // While this band is computed, memory would rest: the next one's rows are asked for. At step 2 there is too little to compute.
+                // While this band is computed, memory would rest: the next one's rows are asked for.
                 if (deferred is not null) band = NormaliseBand(band, new(deferred, block), scratch, bandRows, kept: first == 0 ? 0 : overlap, (bandRows * T.Value + 1L) * rowFloats);
                 float* sum = partials is null ? null : sums.Place(number / blocks, block, first);
                 if (sum != null) band.Start(w, sum);
@@ -77,7 +77,7 @@ public sealed unsafe partial class Cpu<V>
     }
 
     /// The same band of the normalised map in scratch. The last rows of a band are the first of the next, and may have been kept there.
-    /// With each row the one is asked for that lies `further` on in memory, unless that is 0.
+    /// With each row the one is asked for that lies `further` on in memory.
     static SlidingBand<T> NormaliseBand<T>(SlidingBand<T> band, NormaliseOnLoad<V> load, float* scratch, int bandRows, int kept, long further) where T : ISize
     {
         int rowFloats = band.Width * 16, top = band.First * T.Value - 1;
@@ -85,7 +85,7 @@ public sealed unsafe partial class Cpu<V>
         new Span<float>(scratch + (long)bandRows * T.Value * rowFloats, kept * rowFloats).CopyTo(new(scratch, kept * rowFloats));
         float* rows = scratch - (long)top * rowFloats;
         NormaliseRows(band.Plane + (long)from * rowFloats, load, rows + (long)from * rowFloats, (end - from) * band.Width);
-        return new(rows, band.Zeros, band.Height, band.Width, band.First, band.End, further == 0 ? 0 : band.Plane - rows + further);
+        return new(rows, band.Zeros, band.Height, band.Width, band.First, band.End, band.Plane - rows + further);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
