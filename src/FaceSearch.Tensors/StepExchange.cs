@@ -19,7 +19,7 @@ public abstract class StepExchange : IDisposable
 
     private protected StepExchange(Device device, Shape images)
     {
-        Images = device.New(images);
+        Images = device.NewInput(images);
         (Labels, NextLabels) = (new int[images.Images], new int[images.Images]);
     }
 

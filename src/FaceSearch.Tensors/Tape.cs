@@ -36,10 +36,17 @@ public sealed class Tape(Device device, bool record = true) : IDisposable
         return tensor;
     }
 
+    Tensor NewInput(Shape shape)
+    {
+        var tensor = device.NewInput(shape, this);
+        owned.Add(tensor);
+        return tensor;
+    }
+
     /// <summary>Likewise, of photographs by their bytes (<see cref="Device.Write(Tensor, ReadOnlySpan{byte}, float[])"/>).</summary>
     public Tensor Input(Shape shape, ReadOnlySpan<byte> photographs, float[] byteValues)
     {
-        var tensor = New(shape);
+        var tensor = NewInput(shape);
         device.Write(tensor, photographs, byteValues);
         return tensor;
     }
@@ -56,7 +63,7 @@ public sealed class Tape(Device device, bool record = true) : IDisposable
     public Tensor Input(Shape shape, ReadOnlySpan<float> values)
     {
         Profiler?.Begin();
-        var tensor = New(shape);
+        var tensor = NewInput(shape);
         device.Write(tensor, values);
         Profiler?.End("input", Direction.None, tensor, [], Cost.OfPass(0, tensor, tensor));
         return tensor;

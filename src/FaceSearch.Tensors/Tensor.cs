@@ -13,12 +13,17 @@ public sealed class Tensor : IDisposable
         if (deferred is null) memory = device.Rent(shape);
     }
 
+    /// <summary>A map that is written and kept row by row (<see cref="Flat"/>).</summary>
+    internal Tensor(Tensor flat, Shape map, Tape? tape) => (Device, Shape, Tape, Flat, source) = (flat.Device, map, tape, flat, flat);
+
     /// <summary>In memory that somebody else keeps.</summary>
     internal Tensor(Memory memory, Device device, Shape shape) => (Device, Shape, this.memory) = (device, shape, memory);
 
     Tensor(Tensor owner, Tape? tape)
     {
-        (Device, Shape, Tape, memory) = (owner.Device, owner.Shape, tape, owner.Memory);
+        (Device, Shape, Tape, Flat) = (owner.Device, owner.Shape, tape, owner.Flat);
+        if (Flat is not null) return;
+        memory = owner.Memory;
         memory.Owners++;
     }
 
@@ -34,6 +39,11 @@ public sealed class Tensor : IDisposable
     public Tape? Tape { get; }
     /// <summary>How to have the values while they are not in memory.</summary>
     internal Normalised? Deferred { get; private set; }
+    /// <summary>
+    /// [images, channels·height·width] The values of a map of few channels that came from the host, in the order they came in: a fraction of
+    /// its own layout. Dense convolutions read them so; every other op settles the map first.
+    /// </summary>
+    internal Tensor? Flat { get; private set; }
     /// <summary>[2, channels] mean and biased variance of each channel, where the op that made the map has them.</summary>
     internal Tensor? Moments { get; set; }
     /// <summary>
@@ -47,10 +57,10 @@ public sealed class Tensor : IDisposable
     /// </summary>
     internal Tensor? OfRows { get; set; }
 
-    internal Memory Memory => memory ?? throw (Deferred is null
+    internal Memory Memory => memory ?? throw (IsFreed
         ? new ObjectDisposedException($"tensor {Name}{Shape}")
         : new InvalidOperationException($"tensor {Name}{Shape} is not in memory yet: the op must settle it"));
-    internal bool IsFreed => memory is null && Deferred is null;
+    internal bool IsFreed => memory is null && Deferred is null && Flat is null;
     /// <summary>Whether another tensor lives in the same memory: then nobody may write there.</summary>
     internal bool IsShared => Memory.Owners > 1;
 
@@ -63,6 +73,13 @@ public sealed class Tensor : IDisposable
     /// <summary>This tensor, now in memory whatever it was before. Called by the thread that runs the op, before its tiles.</summary>
     internal Tensor Settled()
     {
+        if (Flat is { } flat)
+        {
+            memory = Device.Rent(Shape);
+            Flat = null;
+            Device.Unflatten(flat, this);
+            source?.Dispose();
+        }
         if (Deferred is not { } deferred) return this;
         memory = Device.Rent(Shape);
         Deferred = null;
@@ -71,6 +88,9 @@ public sealed class Tensor : IDisposable
         source?.Dispose();
         return this;
     }
+
+    /// <summary>The same, unless a norm is all that keeps it from memory.</summary>
+    internal Tensor Unflattened() => Flat is null ? this : Settled();
 
     /// <summary>Frees x, from which this tensor was made, as soon as that can be: now, or with this one where it still reads x.</summary>
     public void Outlives(Tensor x)
@@ -158,7 +178,7 @@ public sealed class Tensor : IDisposable
         NormSums?.Dispose();
         OfRows?.Dispose();
         source?.Dispose();
-        Deferred = null;
+        (Deferred, Flat) = (null, null);
         if (memory is not null) Device.Return(memory);
         memory = null;
         Tape?.Forget(this);

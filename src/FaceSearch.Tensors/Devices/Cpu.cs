@@ -84,47 +84,37 @@ public sealed unsafe partial class Cpu<V>(int threads) : Device where V : struct
 
     private protected override void Clear(Tensor tensor) => NativeMemory.Clear(Of(tensor), (nuint)(4 * CpuLayout.Floats(tensor.Shape)));
 
+    private protected override bool KeepsFlat(Shape shape) => CpuLayout.KeepsFlat(shape);
+
     public override void Write(Tensor to, ReadOnlySpan<float> values)
     {
         CheckCount(to, values.Length);
+        to = to.Flat ?? to;
         if (!to.Shape.IsMap)
         {
             values.CopyTo(new(Of(to), values.Length));
             return;
         }
-        var s = to.Shape;
-        int area = s.Height * s.Width, blocks = CpuLayout.Blocks(s.Channels);
         fixed (float* fixedValues = values)
         {
             float* from = fixedValues;
-            workers.Run(s.Images * blocks, (tile, _) =>
-            {
-                int image = tile / blocks, channel = tile % blocks * 16;
-                Interleave(from + ((long)image * s.Channels + channel) * area, Of(to) + (long)tile * area * 16, area, Math.Min(16, s.Channels - channel));
-            });
+            ForBlocks(to.Shape, (pixels, planes, area, channels) => Interleave(from + planes, Of(to) + pixels, area, channels));
         }
     }
 
     public override void Write(Tensor to, ReadOnlySpan<byte> photographs, float[] byteValues)
     {
+        if (to.Flat is not { } flat)
+        {
+            base.Write(to, photographs, byteValues);
+            return;
+        }
         CheckPhotographs(to, photographs.Length);
-        int area = to.Shape.Height * to.Shape.Width;
+        int floats = flat.Shape.Cols;
         fixed (byte* fixedBytes = photographs)
-        fixed (float* fixedValues = byteValues)
         {
             byte* bytes = fixedBytes;
-            float* values = fixedValues;
-            workers.Run(to.Shape.Images, (image, _) => Expand(bytes + 3L * image * area, values, Of(to) + 16L * image * area, area));
-        }
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    static void Expand(byte* bytes, float* values, float* pixels, int area)
-    {
-        for (int i = 0; i < area; i++, bytes += 3, pixels += 16)
-        {
-            V.Store(V.Zero, pixels);
-            (pixels[0], pixels[1], pixels[2]) = (values[bytes[0]], values[bytes[1]], values[bytes[2]]);
+            workers.Run(flat.Shape.Rows, (image, _) => Expand(new(bytes + (long)image * floats, floats), byteValues, new(Of(flat) + (long)image * floats, floats)));
         }
     }
 

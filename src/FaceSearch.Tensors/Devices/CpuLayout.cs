@@ -16,6 +16,9 @@ static class CpuLayout
     public static long Floats(Shape s) =>
         s.IsMap ? (long)s.Images * Blocks(s.Channels) * s.Height * s.Width * Lanes : (s.Count + Lanes - 1) / Lanes * Lanes;
 
+    /// Photographs: three channels would fill sixteen lanes.
+    public static bool KeepsFlat(Shape s) => s.IsMap && s.Channels == 3;
+
     /// Bytes the pool holds: floats rounded up to an eighth of the next power of two, so that sizes are reused.
     public static long Bytes(Shape s)
     {

@@ -40,6 +40,13 @@ public abstract partial class Device : IDisposable
     /// <summary>A free-standing tensor, contents undefined.</summary>
     public Tensor New(Shape shape) => new(this, shape, null);
 
+    /// <summary>What the host writes, and ops then read but never write: a map of few channels may stay as it is written.</summary>
+    internal Tensor NewInput(Shape shape, Tape? tape = null) =>
+        KeepsFlat(shape) ? new(New(Shape.Of(shape.Rows, shape.Cols)), shape, tape) : new(this, shape, tape);
+
+    /// <summary>Whether this device's convolutions read a map of that shape faster so (<see cref="Tensor.Flat"/>).</summary>
+    private protected virtual bool KeepsFlat(Shape shape) => false;
+
     /// <summary>A free-standing tensor with these logical row-major values.</summary>
     public Tensor From(Shape shape, ReadOnlySpan<float> values)
     {
@@ -77,14 +84,17 @@ public abstract partial class Device : IDisposable
     {
         CheckPhotographs(to, photographs.Length);
         if (expanded.Length != photographs.Length) expanded = new float[photographs.Length];
-        int area = to.Shape.Height * to.Shape.Width;
-        for (int n = 0; n < to.Shape.Images; n++)
-        {
-            var from = photographs.Slice(3 * n * area, 3 * area);
-            Span<float> red = expanded.AsSpan(3 * n * area, area), green = expanded.AsSpan((3 * n + 1) * area, area), blue = expanded.AsSpan((3 * n + 2) * area, area);
-            for (int i = 0; i < area; i++) (red[i], green[i], blue[i]) = (byteValues[from[3 * i]], byteValues[from[3 * i + 1]], byteValues[from[3 * i + 2]]);
-        }
+        int floats = to.Shape.Cols;
+        for (int n = 0; n < to.Shape.Images; n++) Expand(photographs.Slice(n * floats, floats), byteValues, expanded.AsSpan(n * floats, floats));
         Write(to, expanded);
+    }
+
+    /// A photograph's bytes [row][column][3] as planes of values.
+    private protected static void Expand(ReadOnlySpan<byte> photograph, float[] byteValues, Span<float> planes)
+    {
+        int area = planes.Length / 3;
+        Span<float> red = planes[..area], green = planes[area..(2 * area)], blue = planes[(2 * area)..];
+        for (int i = 0; i < area; i++) (red[i], green[i], blue[i]) = (byteValues[photograph[3 * i]], byteValues[photograph[3 * i + 1]], byteValues[photograph[3 * i + 2]]);
     }
 
     /// <summary>Copies logical row-major values out; the count must match.</summary>

@@ -19,6 +19,8 @@ public unsafe interface ILanes<V> where V : struct, ILanes<V>
     static abstract int Accumulators { get; }
     static abstract V Zero { get; }
     static abstract V Create(float value);
+    /// <summary>The first three lanes, and zeros.</summary>
+    static abstract V Create(float a, float b, float c);
     static abstract V Load(float* p);
     static abstract void Store(V v, float* p);
     /// <summary>The same past the caches, p a multiple of 64 bytes: memory is not read first to be overwritten.</summary>
@@ -127,6 +129,7 @@ public readonly unsafe struct Avx512Lanes : ILanes<Avx512Lanes>
     public static int Accumulators => 28;
     public static Avx512Lanes Zero { [MethodImpl(MethodImplOptions.AggressiveInlining)] get => new(Vector512<float>.Zero); }
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Avx512Lanes Create(float value) => new(Vector512.Create(value));
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Avx512Lanes Create(float a, float b, float c) => new(Vector128.Create(a, b, c, 0).ToVector256().ToVector512());
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Avx512Lanes Load(float* p) => new(Vector512.Load(p));
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static void Store(Avx512Lanes a, float* p) => Vector512.Store(a.v, p);
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static void Stream(Avx512Lanes a, float* p) => Vector512.StoreAlignedNonTemporal(a.v, p);
@@ -164,6 +167,7 @@ public readonly unsafe struct Avx2Lanes : ILanes<Avx2Lanes>
     public static int Accumulators => 6;
     public static Avx2Lanes Zero { [MethodImpl(MethodImplOptions.AggressiveInlining)] get => new(Vector256<float>.Zero, Vector256<float>.Zero); }
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Avx2Lanes Create(float value) => new(Vector256.Create(value), Vector256.Create(value));
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Avx2Lanes Create(float a, float b, float c) => new(Vector128.Create(a, b, c, 0).ToVector256(), Vector256<float>.Zero);
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Avx2Lanes Load(float* p) => new(Vector256.Load(p), Vector256.Load(p + 8));
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static void Store(Avx2Lanes a, float* p) { Vector256.Store(a.l, p); Vector256.Store(a.h, p + 8); }
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static void Stream(Avx2Lanes a, float* p) { Vector256.StoreAlignedNonTemporal(a.l, p); Vector256.StoreAlignedNonTemporal(a.h, p + 8); }
@@ -215,6 +219,7 @@ public readonly unsafe struct PortableLanes : ILanes<PortableLanes>
     public static int Accumulators => 3;
     public static PortableLanes Zero => default;
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static PortableLanes Create(float value) => new(Vector128.Create(value), Vector128.Create(value), Vector128.Create(value), Vector128.Create(value));
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static PortableLanes Create(float a, float b, float c) => new(Vector128.Create(a, b, c, 0), default, default, default);
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static PortableLanes Load(float* p) => new(Vector128.Load(p), Vector128.Load(p + 4), Vector128.Load(p + 8), Vector128.Load(p + 12));
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static void Store(PortableLanes v, float* p) { Vector128.Store(v.a, p); Vector128.Store(v.b, p + 4); Vector128.Store(v.c, p + 8); Vector128.Store(v.d, p + 12); }
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static void Stream(PortableLanes v, float* p) { Vector128.StoreAlignedNonTemporal(v.a, p); Vector128.StoreAlignedNonTemporal(v.b, p + 4); Vector128.StoreAlignedNonTemporal(v.c, p + 8); Vector128.StoreAlignedNonTemporal(v.d, p + 12); }

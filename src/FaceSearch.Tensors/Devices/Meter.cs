@@ -17,6 +17,7 @@ public sealed partial class Meter : Device
     private protected override void Free(Memory memory) { }
     public override bool IsMeter => true;
 
+    private protected override bool KeepsFlat(Shape shape) => CpuLayout.KeepsFlat(shape);
     private protected override void Clear(Tensor tensor) { }
     public override void Write(Tensor to, ReadOnlySpan<float> values) => CheckCount(to, values.Length);
     public override void Read(Tensor from, Span<float> values) => values.Clear();

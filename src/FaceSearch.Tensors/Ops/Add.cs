@@ -15,7 +15,7 @@ public static partial class Ops
         Check.Shape(b, a.Shape);
         Check.SameDevice(a, b);
         var y = a.Like();
-        a.Device.Add(a, b, y);
+        a.Device.Add(a.Unflattened(), b.Unflattened(), y);
         return y.From("add", Cost.OfPass(1, a, b, y), default, [a, b], _ =>
         {
             var dy = y.TakeGradient();

@@ -64,6 +64,7 @@ public sealed unsafe partial class Cpu<V>
     static Distance AheadOf(Tensor from, int image, int firstBlock, int row, InputBand band)
     {
         var s = from.Shape;
+        if (from.Flat is not null) return default;
         if (row >= s.Height) (image, row) = (image + 1, 0);
         if (image >= s.Images) return default;
         long plane = (long)s.Height * s.Width * 16;
@@ -94,6 +95,7 @@ public sealed unsafe partial class Cpu<V>
 
     InputBand Band(Tensor from, int image, int images, int firstBlock, int blocks, Frame frame, int first, int rows, int worker)
     {
+        if (from.Flat is not null) return FlatBand(from, image, images, frame, first, rows, worker);
         var s = from.Shape;
         var deferred = from.Deferred;
         long plane = (long)s.Height * s.Width * 16, stride = CpuLayout.Blocks(s.Channels) * plane;
@@ -114,6 +116,16 @@ public sealed unsafe partial class Cpu<V>
                 else frame.Copy<V, NormaliseOnLoad<V>>(from0, s.Height, s.Width, first, rows, new NormaliseOnLoad<V>(deferred, firstBlock + b), to);
             }
         return new((nint)scratch, (long)frame.RowFloats * frame.Step, floats, blocks * floats, first, rows, whole && frame.Columns == 1, next, frame.Step * s.Width * 16, plane);
+    }
+
+    InputBand FlatBand(Tensor from, int image, int images, Frame frame, int first, int rows, int worker)
+    {
+        var s = from.Shape;
+        long floats = (long)frame.ScratchRows(rows) * frame.RowFloats, area = (long)s.Height * s.Width;
+        float* scratch = Scratch(worker, images * floats);
+        for (int i = 0; i < images; i++)
+            frame.Copy<V, ThreePlanes<V>>(Of(from.Flat!) + (image + i) * s.Channels * area, s.Height, s.Width, first, rows, new(area), scratch + i * floats);
+        return new((nint)scratch, (long)frame.RowFloats * frame.Step, floats, floats, first, rows, Contiguous: false, Next: 0, NextFloats: 0, Plane: 0);
     }
 
     /// Where sums go: the first pixel of the first channel block, the distances of blocks, rows and neighbours, and how many rows and columns there are.

@@ -23,32 +23,36 @@ readonly record struct Frame(int Top, int Left, int Rows, int Columns, int Step,
     /// Most output rows whose input rows, of that many channel blocks, fill about so many floats.
     public int RowsWithin(long floats, int blocks) => (int)Math.Max(1, floats / blocks / RowFloats / Step);
 
-    /// <summary>Copies what output rows from `first` on read of one channel block [height, width, 16].</summary>
-    public unsafe void Copy<V, L>(float* plane, int height, int width, int first, int outputRows, L load, float* to) where V : struct, ILanes<V> where L : struct, IOnLoad<V>
+    /// <summary>Copies what output rows from `first` on read of one channel block [height, width].</summary>
+    public unsafe void Copy<V, L>(float* plane, int height, int width, int first, int outputRows, L load, float* to) where V : struct, ILanes<V> where L : struct, IPixels<V>
     {
-        for (int r = 0; r < ScratchRows(outputRows); r++, to += RowFloats)
+        for (int phase = 0; phase < Math.Min(Step, Columns); phase++)
         {
-            int row = Top + first * Step + r;
-            if (r % Step >= Rows) continue;
-            for (int phase = 0; phase < Math.Min(Step, Columns); phase++)
-                CopyPhase<V, L>(row >= 0 && row < height ? plane + (long)row * width * CpuLayout.Lanes : null, width, Left + phase, load, to + phase * PhaseWidth * CpuLayout.Lanes);
+            int column = Left + phase, phaseWidth = PhaseWidth;
+            int begin = Math.Clamp((Step - 1 - column) / Step, 0, phaseWidth), end = Math.Clamp((width - column + Step - 1) / Step, begin, phaseWidth);
+            var rows = new FrameRows(Top + first * Step, ScratchRows(outputRows), Rows, Step, begin, end, phaseWidth, RowFloats);
+            CopyRows<V, L>(rows, plane + column * L.Floats, height, width, load, to + phase * phaseWidth * CpuLayout.Lanes);
         }
     }
 
+    // All rows in one method: maps of six pixels a side have rows that cost less than a call and the divisions above.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    unsafe void CopyPhase<V, L>(float* row, int width, int column, L load, float* to) where V : struct, ILanes<V> where L : struct, IOnLoad<V>
+    static unsafe void CopyRows<V, L>(FrameRows rows, float* plane, int height, int width, L load, float* to) where V : struct, ILanes<V> where L : struct, IPixels<V>
     {
-        int begin = 0, end = 0;
-        if (row != null)
+        int step = rows.Step * L.Floats, begin = rows.Begin * CpuLayout.Lanes, all = rows.Width * CpuLayout.Lanes;
+        for (int r = 0; r < rows.Count; r++, to += rows.RowFloats)
         {
-            begin = Math.Clamp((Step - 1 - column) / Step, 0, PhaseWidth);
-            end = Math.Clamp((width - column + Step - 1) / Step, begin, PhaseWidth);
+            if (rows.Read < rows.Step && r % rows.Step >= rows.Read) continue;
+            int row = rows.First + r, end = row < 0 || row >= height ? begin : rows.End * CpuLayout.Lanes;
+            float* from = plane + ((long)row * width + rows.Begin * rows.Step) * L.Floats;
+            for (int q = 0; q < begin; q += CpuLayout.Lanes) V.Store(V.Zero, to + q);
+            for (int q = begin; q < end; q += CpuLayout.Lanes, from += step) V.Store(load.Load(from), to + q);
+            for (int q = end; q < all; q += CpuLayout.Lanes) V.Store(V.Zero, to + q);
         }
-        for (int q = 0; q < begin; q++) V.Store(V.Zero, to + q * CpuLayout.Lanes);
-        float* from = row + (column + begin * Step) * CpuLayout.Lanes;
-        for (int q = begin; q < end; q++, from += Step * CpuLayout.Lanes) V.Store(load.Apply(V.Load(from)), to + q * CpuLayout.Lanes);
-        for (int q = end; q < PhaseWidth; q++) V.Store(V.Zero, to + q * CpuLayout.Lanes);
     }
+
+    /// Of one remainder class: from row First of the map so many, of each Step the first Read; of Width pixels those from Begin to End are the map's.
+    readonly record struct FrameRows(int First, int Count, int Read, int Step, int Begin, int End, int Width, int RowFloats);
 }
 
 /// <summary>The outputs (Row, Column) modulo the output step, and the taps they read: offsets into a frame, indices into the kernel.</summary>

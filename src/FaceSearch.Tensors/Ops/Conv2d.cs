@@ -35,6 +35,7 @@ public static partial class Ops
     {
         var sliding = new Sliding(stride, padding, groups);
         CheckConv2d(x, weight, sliding);
+        if (groups > 1) x.Unflattened();
         Shape s = x.Shape, w = weight.Shape;
         var y = x.Like(Shape.Map(s.Images, w[0], sliding.Outputs(s.Height, w[2]), sliding.Outputs(s.Width, w[3])));
         if (x.Tape is { Records: true }) y.Moments = x.Like(Shape.Of(2, w[0]));

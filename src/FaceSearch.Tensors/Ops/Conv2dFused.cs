@@ -38,6 +38,7 @@ public static partial class Ops
             sum.Outlives(normalised);
             return sum;
         }
+        if (groups > 1) x.Unflattened();
         var y = x.Like(result);
         x.Device.Conv2dFused(x, weight, y, sliding, Norm(y, norm), residual?.Settled());
         return y.From("conv2d + batch_norm", Cost.OfMacs(y.Shape.Count * w.Cols, x, weight, y) + FusedCost(result, norm, residual), default, [x, weight], _ => { });

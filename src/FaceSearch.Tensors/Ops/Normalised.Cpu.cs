@@ -2,8 +2,22 @@ using System.Runtime.CompilerServices;
 
 namespace FaceSearch.Tensors;
 
+/// <summary>How a copy has a pixel of sixteen channels, and how many floats further lies the next.</summary>
+unsafe interface IPixels<V> where V : struct, ILanes<V>
+{
+    static abstract int Floats { get; }
+    V Load(float* p);
+}
+
+/// <summary>Of a map of three channels as it came from the host: planes of so many floats.</summary>
+readonly unsafe struct ThreePlanes<V>(long area) : IPixels<V> where V : struct, ILanes<V>
+{
+    public static int Floats => 1;
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public V Load(float* p) => V.Create(p[0], p[area], p[2 * area]);
+}
+
 /// <summary>What a kernel does to sixteen channels of a pixel as it loads them, or before it stores them: a type parameter, so that nothing costs nothing.</summary>
-interface IOnLoad<V> where V : struct, ILanes<V>
+interface IOnLoad<V> : IPixels<V> where V : struct, ILanes<V>
 {
     V Apply(V x);
 
@@ -12,8 +26,10 @@ interface IOnLoad<V> where V : struct, ILanes<V>
     V Apply(V x, V d, ref V h, ref V along, ref V ofSlope);
 }
 
-readonly struct AsItIs<V> : IOnLoad<V> where V : struct, ILanes<V>
+readonly unsafe struct AsItIs<V> : IOnLoad<V> where V : struct, ILanes<V>
 {
+    public static int Floats => CpuLayout.Lanes;
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public V Load(float* p) => V.Load(p);
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public V Apply(V x) => x;
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public V Apply(V x, V d, ref V h, ref V along, ref V ofSlope) => x;
 }
@@ -25,6 +41,9 @@ readonly struct AsItIs<V> : IOnLoad<V> where V : struct, ILanes<V>
 readonly unsafe struct NormaliseOnLoad<V> : IOnLoad<V> where V : struct, ILanes<V>
 {
     readonly V mean, scale, beta, slope;
+
+    public static int Floats => CpuLayout.Lanes;
+    [MethodImpl(MethodImplOptions.AggressiveInlining)] public V Load(float* p) => Apply(V.Load(p));
 
     public NormaliseOnLoad(Normalised x, int block)
     {

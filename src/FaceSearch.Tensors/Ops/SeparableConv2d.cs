@@ -33,7 +33,7 @@ public static partial class Ops
             return second;
         }
         var y = x.Like(result);
-        x.Device.SeparableConv2d(x, depthwise, sliding, Norm(x, inner), pointwise, Norm(y, outer), residual?.Settled(), y);
+        x.Device.SeparableConv2d(x.Unflattened(), depthwise, sliding, Norm(x, inner), pointwise, Norm(y, outer), residual?.Settled(), y);
         var cost = Cost.OfMacs(between.Count * depthwise.Shape.Cols + y.Shape.Count * channels, x, depthwise, pointwise, y) + FusedCost(between, inner, null) + FusedCost(y.Shape, outer, residual);
         return y.From("conv2d depthwise + pointwise", cost, default, [x, depthwise, pointwise], _ => { });
     }
