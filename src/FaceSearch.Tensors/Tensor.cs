@@ -84,7 +84,7 @@ public sealed class Tensor : IDisposable
         memory = Device.Rent(Shape);
         Deferred = null;
         Device.Normalise(deferred, this);
-        Tape?.Spend("batch_norm settled", this, Cost.OfPass(0, deferred.Source, this));
+        Tape?.Spend("settled", this, Cost.OfPass(0, deferred.Source, this));
         source?.Dispose();
         return this;
     }

@@ -12,7 +12,7 @@ static class ResNetMini
     public static Module Build(Weights weights, NetSettings net, int side)
     {
         int channels = Scaled.Channels(16 * net.Width, 16);
-        List<Module> parts = [new Conv(weights, "stem", 3, channels, 3, stride: 2), new BatchNorm(weights, "stem.norm", channels), new PRelu(weights, "stem.act", channels)];
+        List<Module> parts = [new Conv(weights, "stem", 3, channels, 3, stride: 2), new BatchNorm(weights, "stem.norm", channels).WithPRelu("stem.act")];
         for (int s = 0; s < Stages.Length; s++)
             for (int block = 0, count = Scaled.Blocks(Stages[s].Blocks, net.Depth); block < count; block++)
             {

@@ -29,8 +29,7 @@ public static partial class Ops
         Check.That(!training || x.Shape.Count > x.Shape.Channels, $"training needs more than one value per channel but the shape is {x.Shape}");
         var device = x.Device;
         var normalised = Norm(x.Settled(), gamma, beta, runningMean, runningVariance, slope, new(training, momentum, epsilon));
-        var y = x.Tape is null ? new Tensor(device, x.Shape, null, normalised) : x.Tape.Defer(normalised);
-        if (x.Tape is null || !x.Shape.IsMap) y.Settled();
+        var y = Defer(normalised);
         int flops = slope is null ? 0 : 2;
         var forward = new Cost(0, (flops + (training ? 6 : 2)) * x.Shape.Count, training && x.Moments is null ? device.ElementBytes(x.Shape) * x.Shape.Count : 0);
         return y.From(slope is null ? "batch_norm" : "batch_norm + prelu", forward, Cost.OfPass(10 + 2 * flops, x, x, y, y, x), [x, gamma, beta, slope], dy =>

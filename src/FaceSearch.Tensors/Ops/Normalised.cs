@@ -9,6 +9,20 @@ namespace FaceSearch.Tensors;
 /// <param name="Slope">[C] or null; the other vectors are [C] as well</param>
 sealed record Normalised(Tensor Source, Tensor Mean, Tensor Inverse, Tensor Gamma, Tensor Beta, Tensor? Slope);
 
+public static partial class Ops
+{
+    /// The result of an op that leaves it to its readers. A matrix, or what no tape owns, is computed now; mean and inverse are the op's own.
+    static Tensor Defer(Normalised y)
+    {
+        var x = y.Source;
+        if (x.Tape is not null) return x.Shape.IsMap ? x.Tape.Defer(y) : x.Tape.Defer(y).Settled();
+        var values = new Tensor(x.Device, x.Shape, null, y).Settled();
+        y.Mean.Dispose();
+        y.Inverse.Dispose();
+        return values;
+    }
+}
+
 public abstract partial class Device
 {
     /// Writes the values of a normalised map, or of a normalised matrix [rows, C].

@@ -4,17 +4,6 @@ namespace FaceSearch.Tensors;
 
 public sealed unsafe partial class Cpu<V>
 {
-    internal override void PRelu(Tensor x, Tensor slope, Tensor y)
-    {
-        var view = new Channels(x.Shape);
-        float* from = Of(x), a = Of(slope), to = Of(y);
-        workers.Run(view.Tiles, (tile, _) =>
-        {
-            if (view.Lanes(view.Block(tile)) == 16) PReluTile<Whole>(view, tile, from, a, to);
-            else PReluTile<Part>(view, tile, from, a, to);
-        });
-    }
-
     internal override void PReluBackward(Tensor x, Tensor slope, Tensor dy, Tensor dx, Tensor dslope)
     {
         var view = new Channels(x.Shape);
@@ -27,22 +16,6 @@ public sealed unsafe partial class Cpu<V>
         for (int c = 0; c < x.Shape.Channels; c++)
         {
             Of(dslope)[c] = (float)(Total(view, partials, 32, c) + Total(view, partials + 16, 32, c));
-        }
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    static void PReluTile<R>(Channels view, int tile, float* x, float* slope, float* y) where R : struct, IReach
-    {
-        int block = view.Block(tile), lanes = view.Lanes(block), pixels = view.Pixels, stride = view.Stride, end = view.EndImage(tile);
-        V a = V.Load(slope + 16 * block);
-        for (int n = view.FirstImage(tile); n < end; n++)
-        {
-            float* p = x + view.Offset(n, block), q = y + view.Offset(n, block);
-            for (int i = 0; i < pixels; i++, p += stride, q += stride)
-            {
-                V v = R.Load<V>(p, lanes);
-                R.Store(V.IfPositive(v, v, a * v), q, lanes);
-            }
         }
     }
 

@@ -4,23 +4,11 @@ namespace FaceSearch.Tensors;
 
 public sealed partial class Gpu
 {
-    internal override void PRelu(Tensor x, Tensor slope, Tensor y) => Pass(new PReluCell(Map(x), Of(slope), Map(y), new(x.Shape)), new GpuRows(x.Shape));
-
     internal override void PReluBackward(Tensor x, Tensor slope, Tensor dy, Tensor dx, Tensor dslope)
     {
         var rows = new GpuRows(x.Shape);
         SumColumns(new SlopeGradient(Map(x), Map(dy), rows, Of(dslope)), rows.Rows, rows.Columns);
         Pass(new PReluBackwardCell(Map(x), Of(slope), Map(dy), Map(dx), rows), rows);
-    }
-}
-
-readonly struct PReluCell(MapView x, View slope, MapView y, GpuRows rows) : ICell
-{
-    public void At(int row, int column)
-    {
-        long i = rows.At(row, column);
-        float v = x[i];
-        y[i] = v > 0 || column >= rows.Columns ? v : slope[column] * v;
     }
 }
 
