@@ -99,6 +99,9 @@ public sealed class Tensor : IDisposable
         else x.Dispose();
     }
 
+    /// <summary>The gradient so far, where an op may add to it in place; null where there is none, or it is not this tensor's alone.</summary>
+    internal Tensor? GradientToAddTo => Gradient is { IsShared: false, OfRows: null } ? Gradient : null;
+
     /// <summary>Adds <paramref name="gradient"/> to this tensor's gradient and takes its memory over.</summary>
     internal void Accumulate(Tensor gradient)
     {

@@ -167,7 +167,8 @@ public sealed class Residual(Module body, Module? shortcut = null) : Module
             if (added != x) Free.Between(added, sum);
             return sum;
         }
-        Tensor change = body.Forward(x, pass), kept = shortcut?.Forward(x, pass) ?? x, y = change.Add(kept);
+        // The shortcut first, as its gradient then comes last, and a 1×1 of step 2 adds to a quarter of the body's.
+        Tensor kept = shortcut?.Forward(x, pass) ?? x, change = body.Forward(x, pass), y = change.Add(kept);
         Free.Between(change, y);
         if (kept != x) Free.Between(kept, y);
         return y;

@@ -33,8 +33,9 @@ unsafe struct Reduction
     public long Ahead, AheadBlock;
     // Whether the sum is added to what is there.
     public bool Adds;
-    // Unless null, what sums begin with: a vector of each block, and memory at this distance from where they are stored (or, if 0, nothing).
+    // What sums begin with: unless null, a vector of each block; and unless there is none, memory at this distance from where they are stored.
     public float* Shift;
+    public bool HasResidual;
     public long Residual;
     // Unless null, how often negative sums are added to themselves at the end, the slope of a PReLU less one: a vector of each block.
     public float* Bend;
@@ -74,7 +75,7 @@ public sealed unsafe partial class Cpu<V>
             (a0, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13) = (s, s, s, s, s, s, s, s, s, s, s, s, s, s);
             (b0, b1, b2, b3, b4, b5, b6, b7, b8, b9, b10, b11, b12, b13) = (t, t, t, t, t, t, t, t, t, t, t, t, t, t);
         }
-        if (sum->Residual != 0)
+        if (sum->HasResidual)
         {
             float* r0 = y0 + sum->Residual, r1 = y1 + sum->Residual;
             { a0 += V.Load(r0 + 0 * step); if (O.Value > 1) b0 += V.Load(r1 + 0 * step); }
@@ -170,7 +171,7 @@ public sealed unsafe partial class Cpu<V>
             int pixels = (columns - done) / (tiles - tile);
             float* from = x + done * 16;
             long to = (long)done * step;
-            if (sum->Residual != 0)
+            if (sum->HasResidual)
             {
                 // The next tile's.
                 long residual = to + pixels * step + sum->Residual;

@@ -21,13 +21,18 @@ public sealed unsafe partial class Cpu<V>
         else Correlate(dy, weight, dx, plan, new(weight.Shape, sliding.Groups, transposed: true), null);
     }
 
+    internal override bool AddsConv2dData(Tensor weight, Shape y, Sliding sliding) => !IsDepthwise(weight, sliding) && !IsWinograd(weight.Shape, y, weight.Shape[0], sliding);
+
+    internal override void Conv2dDataAdded(Tensor dy, Tensor weight, Tensor dx, Sliding sliding) =>
+        Correlate(dy, weight, dx, Correlation.Backward(weight.Shape, dx.Shape, sliding), new(weight.Shape, sliding.Groups, transposed: true), null, adds: true);
+
     static bool IsDepthwise(Tensor weight, Sliding sliding) => weight.Shape[1] == 1 && weight.Shape[0] == sliding.Groups;
 
     /// <summary>
     /// Tiles of one image and a band of rows: the band of all input channels goes into scratch with its border (where
     /// there is none and nothing is to be done on load, the map itself is read), then every block of outputs runs over it while it is in the cache.
     /// </summary>
-    void Correlate(Tensor from, Tensor weight, Tensor to, Correlation plan, WeightChannels channels, Tensor? moments, Folded? folded = null, BandSource? source = null)
+    void Correlate(Tensor from, Tensor weight, Tensor to, Correlation plan, WeightChannels channels, Tensor? moments, Folded? folded = null, BandSource? source = null, bool adds = false)
     {
         using var packed = Packed(weight, plan, channels, folded);
         var s = to.Shape;
@@ -48,7 +53,9 @@ public sealed unsafe partial class Cpu<V>
             float* weights = Of(packed);
             foreach (var phase in plan.Phases)
             {
-                for (int group = 0; group < channels.Groups; group++) CorrelateBand(band, ahead, weights, OutputBand.Of(to, image, first, bandRows, plan.Spread, phase), phase, channels, group, folded);
+                // Where no tap reaches, nothing is added: three quarters of what a 1×1 of step 2 read.
+                if (adds && phase.Taps.Length == 0) continue;
+                for (int group = 0; group < channels.Groups; group++) CorrelateBand(band, ahead, weights, OutputBand.Of(to, image, first, bandRows, plan.Spread, phase), phase, channels, group, folded, adds);
                 weights += channels.PackedFloats(phase.Taps.Length);
             }
             for (int block = 0; partials is not null && block < CpuLayout.Blocks(s.Channels); block++) sums.Add(image, block, first);
@@ -141,7 +148,7 @@ public sealed unsafe partial class Cpu<V>
         }
     }
 
-    static void CorrelateBand(InputBand band, Distance ahead, float* weights, OutputBand to, Phase phase, WeightChannels channels, int group, Folded? folded)
+    static void CorrelateBand(InputBand band, Distance ahead, float* weights, OutputBand to, Phase phase, WeightChannels channels, int group, Folded? folded, bool adds = false)
     {
         int rows = to.Rows, columns = to.Columns;
         if (band.Contiguous && to.Step == 16) (rows, columns) = (Math.Min(rows, 1), rows * columns);
@@ -149,7 +156,7 @@ public sealed unsafe partial class Cpu<V>
         weights += group * channels.GroupFloats(phase.Taps.Length);
         fixed (int* offsets = phase.Offsets)
         {
-            var sum = new Reduction { Blocks = channels.InBlocks, LastChannels = channels.Ins - (channels.InBlocks - 1) * 16, Taps = phase.Taps.Length, Offsets = offsets, BlockFloats = band.BlockFloats, Ahead = ahead.Floats, AheadBlock = ahead.BlockFloats };
+            var sum = new Reduction { Blocks = channels.InBlocks, LastChannels = channels.Ins - (channels.InBlocks - 1) * 16, Taps = phase.Taps.Length, Offsets = offsets, BlockFloats = band.BlockFloats, Ahead = ahead.Floats, AheadBlock = ahead.BlockFloats, HasResidual = adds };
             folded?.Begin(ref sum, group * channels.OutBlocks);
             for (int block = 0; block < channels.OutBlocks; block += Pair, y += Pair * to.BlockFloats, weights += channels.SliceFloats(phase.Taps.Length), sum.Advance(Pair))
                 for (int row = 0; row < rows; row++)

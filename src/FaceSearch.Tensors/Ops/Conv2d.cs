@@ -14,6 +14,10 @@ public abstract partial class Device
     internal abstract void Conv2dData(Tensor dy, Tensor weight, Tensor dx, Sliding sliding);
     /// x may be deferred.
     internal abstract void Conv2dWeight(Tensor x, Tensor dy, Tensor dweight, Sliding sliding);
+    /// Whether the device has a <see cref="Conv2dDataAdded"/> for these that beats a gradient of its own and an addition.
+    internal virtual bool AddsConv2dData(Tensor weight, Shape y, Sliding sliding) => false;
+    /// The same, added to what is in dx.
+    internal virtual void Conv2dDataAdded(Tensor dy, Tensor weight, Tensor dx, Sliding sliding) => throw new NotSupportedException();
     /// Both gradients, for devices that have them cheaper together. x may be deferred.
     internal virtual void Conv2dBackward(Tensor x, Tensor dy, Tensor weight, Tensor dx, Tensor dweight, Sliding sliding)
     {
@@ -44,10 +48,16 @@ public static partial class Ops
         var backward = (x.NeedsGradient ? Cost.OfMacs(macs, y, weight, x) : default) + (weight.NeedsGradient ? Cost.OfMacs(macs, x, y, weight) : default);
         return y.From("conv2d", Cost.OfMacs(macs, x, weight, y), backward, [x, weight], dy =>
         {
-            Tensor? dweight = weight.NeedsGradient ? weight.Like() : null, dx = x.NeedsGradient ? x.Like() : null;
+            var sum = x.NeedsGradient && x.Device.AddsConv2dData(weight, dy.Shape, sliding) ? x.GradientToAddTo : null;
+            Tensor? dweight = weight.NeedsGradient ? weight.Like() : null, dx = x.NeedsGradient && sum is null ? x.Like() : null;
             if (dweight is not null && dx is not null) x.Device.Conv2dBackward(x, dy, weight, dx, dweight, sliding);
             else if (dweight is not null) x.Device.Conv2dWeight(x, dy, dweight, sliding);
             else if (dx is not null) x.Device.Conv2dData(dy, weight, dx, sliding);
+            if (sum is not null)
+            {
+                sum.DropNormSums();
+                x.Device.Conv2dDataAdded(dy, weight, sum, sliding);
+            }
             if (dweight is not null) weight.Accumulate(dweight);
             if (dx is not null) x.Accumulate(dx);
         });

@@ -66,7 +66,7 @@ public sealed unsafe partial class Cpu<V>
         {
             sum.Shift = Of(shift) + block * 16;
             sum.Bend = bend is null ? null : Of(bend) + block * 16;
-            sum.Residual = residual;
+            (sum.HasResidual, sum.Residual) = (residual != 0, residual);
         }
 
         public void Dispose()

@@ -50,6 +50,25 @@ public class Conv2dTests
         }
     }
 
+    /// Gradients of several readers, whichever adds to the other's.
+    [Theory, EveryDevice]
+    public void GradientsOfTwoReadersAddUp(string instructionSet, int threads)
+    {
+        using var device = TestDevice.Open(instructionSet, threads);
+        foreach (var (map, kernel, stride, padding, groups) in dense.Concat(grouped))
+        {
+            Shape shape = Shape.Map(map[0], map[1], map[2], map[3]), weight = Shape.Of(kernel[0], map[1] / groups, kernel[1], kernel[2]);
+            int terms = 2 * Math.Max(Math.Max(weight.Cols, kernel[0] / groups * kernel[1] * kernel[2]), map[0] * map[2] * map[3] / stride / stride);
+            Expect.SameAsReference(device, x => x[0].Conv2d(x[1], stride, padding, groups).Add(x[0].Conv2d(x[2], stride, padding, groups)), [shape, weight, weight], terms);
+        }
+        // A shortcut beside its body, in either order, and the map itself beside a convolution of it.
+        Shape block = Shape.Map(3, 20, 9, 10), wide = Shape.Of(33, 20, 3, 3), narrow = Shape.Of(33, 20, 1, 1), square = Shape.Of(20, 20, 1, 1);
+        Expect.SameAsReference(device, x => x[0].Conv2d(x[2], stride: 2).Add(x[0].Conv2d(x[1], stride: 2, padding: 1)), [block, wide, narrow], terms: 600);
+        Expect.SameAsReference(device, x => x[0].Conv2d(x[1], stride: 2, padding: 1).Add(x[0].Conv2d(x[2], stride: 2)), [block, wide, narrow], terms: 600);
+        Expect.SameAsReference(device, x => x[0].Add(x[0].Conv2d(x[1])), [block, square], terms: 600);
+        Expect.SameAsReference(device, x => x[0].Conv2d(x[1]).Add(x[0]).Add(x[0].Conv2d(x[1])), [block, square], terms: 600);
+    }
+
     [Theory, EveryDevice]
     public void DenseMatchesReference(string instructionSet, int threads) => MatchesReference(instructionSet, threads, dense);
 

@@ -13,9 +13,29 @@ public class PReluTests
             Expect.SameAsReference(device, x => x[0].PRelu(x[1]), [shape, Shape.Of(shape.Channels)], terms: Ragged.PerChannel(shape));
     }
 
+    /// Readers that compute it as they load it, and gradients that another still reads.
+    [Theory, EveryDevice]
+    public void EveryReaderMatchesReference(string instructionSet, int threads)
+    {
+        using var device = TestDevice.Open(instructionSet, threads);
+        foreach (var map in new[] { Shape.Map(2, 5, 4, 3), Shape.Map(3, 17, 7, 9), Shape.Map(2, 32, 12, 12) })
+        {
+            Shape slope = Shape.Of(map.Channels), square = Shape.Of(map.Channels, map.Channels, 3, 3), depthwise = Shape.Of(map.Channels, 1, 3, 3);
+            Expect.SameAsReference(device, x => x[0].PRelu(x[1]).Conv2d(x[2], padding: 1), [map, slope, square], terms: 9 * (int)map.Count);
+            Expect.SameAsReference(device, x => x[0].PRelu(x[1]).Conv2d(x[2], padding: 1, groups: map.Channels), [map, slope, depthwise], terms: 9 * (int)map.Count);
+            Expect.SameAsReference(device, x => x[0].PRelu(x[1]).Add(x[2]), [map, slope, map], terms: (int)map.Count);
+            Expect.SameAsReference(device, x => x[2].Add(x[0].PRelu(x[1])), [map, slope, map], terms: (int)map.Count);
+            Expect.SameAsReference(device, x => Twice(x[0].PRelu(x[1])), [map, slope], terms: (int)map.Count);
+            Expect.SameAsReference(device, x => x[0].PRelu(x[1]).PRelu(x[1]), [map, slope], terms: (int)map.Count);
+        }
+
+        static Tensor Twice(Tensor x) => x.Add(x);
+    }
+
     [Fact]
     public void GradientIsRight()
     {
+        Expect.Gradient(x => x[0].PRelu(x[1]).Conv2d(x[2], padding: 1).Add(x[0]), [Shape.Map(2, 3, 4, 2), Shape.Of(3), Shape.Of(3, 3, 3, 3)]);
         Expect.Gradient(x => x[0].PRelu(x[1]), [Shape.Map(2, 3, 4, 2), Shape.Of(3)]);
         Expect.Gradient(x => x[0].PRelu(x[1]), [Shape.Of(4, 3), Shape.Of(3)]);
     }
