@@ -19,7 +19,8 @@ public class FlatTests
         yield return ("7×7 of step 3", Convolution(20, 7, 3, 3));
         yield return ("depthwise", Convolution(3, 3, 1, 1, groups: 3));
         yield return ("in groups", Convolution(6, 3, 2, 1, groups: 3));
-        yield return ("sum", (x, _) => x.Add(x));
+        yield return ("sum", (x, operands) => x.Add(operands.Make(x.Shape, 1)));
+        yield return ("sum on the right", (x, operands) => operands.Deferred(x.Tape!.Input(operands.Make(x.Shape, 1)), 20, activated: false).Add(x));
         yield return ("of two readers", (x, operands) => x.Conv2d(operands.Make(Shape.Of(3, 3, 3, 3), 1), padding: 1).Add(x));
         yield return ("norm", (x, operands) => operands.Deferred(x, 20, activated: true));
         yield return ("PReLU", (x, operands) => x.PRelu(operands.Make(Shape.Of(3), 1)));

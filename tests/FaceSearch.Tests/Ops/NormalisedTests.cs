@@ -49,6 +49,11 @@ public class NormalisedTests
             var y = Normalised(x, training);
             return y.Conv2d(x[4], padding: 1, groups: c).Add(y);
         }, With(map, Weight(c, 1, 3)));
+        yield return ("depthwise, a convolution adds to its gradient", x =>
+        {
+            var y = Normalised(x, training);
+            return y.Conv2d(x[5]).Add(y.Conv2d(x[4], padding: 1, groups: c));
+        }, With(map, Weight(c, 1, 3), Weight(c, c, 1)));
         yield return ("depthwise, another's gradient added", x =>
         {
             var y = Normalised(x, training);

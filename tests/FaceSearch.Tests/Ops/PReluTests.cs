@@ -35,6 +35,8 @@ public class PReluTests
     [Fact]
     public void GradientIsRight()
     {
+        // Its gradient is another's as well.
+        Expect.Gradient(x => x[0].PRelu(x[1]).Add(x[2]), [Shape.Map(2, 3, 4, 2), Shape.Of(3), Shape.Map(2, 3, 4, 2)]);
         Expect.Gradient(x => x[0].PRelu(x[1]).Conv2d(x[2], padding: 1).Add(x[0]), [Shape.Map(2, 3, 4, 2), Shape.Of(3), Shape.Of(3, 3, 3, 3)]);
         Expect.Gradient(x => x[0].PRelu(x[1]), [Shape.Map(2, 3, 4, 2), Shape.Of(3)]);
         Expect.Gradient(x => x[0].PRelu(x[1]), [Shape.Of(4, 3), Shape.Of(3)]);
