@@ -109,7 +109,7 @@ public sealed unsafe partial class Cpu<V>
         float* plain = (float*)slice.Plain, packed = (float*)slice.Packed;
         int ins = slice.Ins & ~3, outs = slice.Outs & ~3;
         for (int o = 0; o < outs; o += 4)
-            for (int c = 0; c < ins; c += 4) Transpose(packed + c * slice.Width + o, slice.Width, plain + (long)o * slice.Row + c, slice.Row, add: false);
+            for (int c = 0; c < ins; c += 4) Transpose<No>(packed + c * slice.Width + o, slice.Width, plain + (long)o * slice.Row + c, slice.Row);
         for (int o = 0; o < slice.Outs; o++)
             for (int c = o < outs ? ins : 0; c < slice.Ins; c++) plain[(long)o * slice.Row + c] = packed[c * slice.Width + o];
     }

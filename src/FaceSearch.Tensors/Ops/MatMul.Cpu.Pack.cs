@@ -106,28 +106,28 @@ public sealed unsafe partial class Cpu<V>
     {
         int t = 0;
         if (lines >= 4)
-            for (; t + 4 <= depth; t += 4) Transpose(from + t, line, to + t * stride, stride, false);
+            for (; t + 4 <= depth; t += 4) Transpose<No>(from + t, line, to + t * stride, stride);
         for (; t < depth; t++)
             for (int i = 0; i < 4; i++) to[t * stride + i] = i < lines ? from[i * line + t] : 0;
     }
 
     /// Four rows of four → four columns, written or added.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    static void Transpose(float* from, long fromStride, float* to, long toStride, bool add)
+    static void Transpose<A>(float* from, long fromStride, float* to, long toStride) where A : IChoice
     {
         Vector128<float> a = Vector128.Load(from), b = Vector128.Load(from + fromStride), c = Vector128.Load(from + 2 * fromStride), d = Vector128.Load(from + 3 * fromStride);
         if (Sse.IsSupported)
         {
             Vector128<float> ab = Sse.UnpackLow(a, b), cd = Sse.UnpackLow(c, d), abHigh = Sse.UnpackHigh(a, b), cdHigh = Sse.UnpackHigh(c, d);
-            Put(Sse.MoveLowToHigh(ab, cd), to, add);
-            Put(Sse.MoveHighToLow(cd, ab), to + toStride, add);
-            Put(Sse.MoveLowToHigh(abHigh, cdHigh), to + 2 * toStride, add);
-            Put(Sse.MoveHighToLow(cdHigh, abHigh), to + 3 * toStride, add);
+            Put<A>(Sse.MoveLowToHigh(ab, cd), to);
+            Put<A>(Sse.MoveHighToLow(cd, ab), to + toStride);
+            Put<A>(Sse.MoveLowToHigh(abHigh, cdHigh), to + 2 * toStride);
+            Put<A>(Sse.MoveHighToLow(cdHigh, abHigh), to + 3 * toStride);
         }
         else
-            for (int i = 0; i < 4; i++) Put(Vector128.Create(a[i], b[i], c[i], d[i]), to + i * toStride, add);
+            for (int i = 0; i < 4; i++) Put<A>(Vector128.Create(a[i], b[i], c[i], d[i]), to + i * toStride);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    static void Put(Vector128<float> v, float* to, bool add) => Vector128.Store(add ? v + Vector128.Load(to) : v, to);
+    static void Put<A>(Vector128<float> v, float* to) where A : IChoice => Vector128.Store(A.Is ? v + Vector128.Load(to) : v, to);
 }

@@ -19,7 +19,7 @@ static class MatMulTiling
     /// Terms of a slab; rows of a packed panel.
     public const int MostDepth = 512, PanelRows = 12;
     /// Rows packed at a time, and floats of a packed panel and block.
-    public const int BlockRows = 8 * PanelRows, PanelFloats = PanelRows * MostDepth, BlockFloats = BlockRows * MostDepth;
+    public const int BlockRows = 2 * PanelRows, PanelFloats = PanelRows * MostDepth, BlockFloats = BlockRows * MostDepth;
     /// A tile's packed columns take half of a second-level cache of 1 MB.
     public const int MostRows = 1032, MostColumns = 256;
     /// Below this size tiles are not cut for the sake of more threads.
@@ -72,6 +72,9 @@ public sealed unsafe partial class Cpu<V>
             }
         }
 
+        /// Rows that lie as packing would leave them: those of 512 terms, as embeddings commonly have.
+        bool ArePacked => rows.TermStride == 1 && rows.LineStride == MatMulTiling.MostDepth;
+
         public int Tiles => TilesDown * MatMulTiling.Parts(columns.Count, tileColumns);
         int TilesDown => MatMulTiling.Parts(rows.Count, tileRows);
 
@@ -95,9 +98,10 @@ public sealed unsafe partial class Cpu<V>
                 // The tile after this one is probably that which comes when every thread has taken one more.
                 var next = !step.IsLast ? StepOf(tile, index) : tile + threads < Tiles ? StepOf(tile + threads, 0) : default;
                 if (step.IsNewSlab) PackColumns(columns, step.Column, step.Width, step.Term, step.Depth, scratch);
-                PackRows(rows, step.Row, step.Height, step.Term, step.Depth, packedRows);
-                if (rows.TermStride == 1) Multiply<RowByRow>(step, next, packedRows, scratch);
-                else Multiply<TermByTerm>(step, next, packedRows, scratch);
+                float* panels = rows.At(step.Row, step.Term);
+                if (!ArePacked) PackRows(rows, step.Row, step.Height, step.Term, step.Depth, panels = packedRows);
+                if (rows.TermStride == 1) Multiply<RowByRow>(step, next, panels, scratch, packedRows + MatMulTiling.BlockFloats);
+                else Multiply<TermByTerm>(step, next, panels, scratch, packedRows + MatMulTiling.BlockFloats);
                 if (step.IsLast) return;
                 step = next;
             }
@@ -106,21 +110,21 @@ public sealed unsafe partial class Cpu<V>
         /// One step, its panels of columns innermost: c is written along its rows. All up to the choice of the
         /// micro-kernel is inlined here, or a product of few terms would take half as long again.
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        void Multiply<L>(in Step step, in Step next, float* packedRows, float* packedColumns) where L : IPanelOrder
+        void Multiply<L>(in Step step, in Step next, float* panels, float* packedColumns, float* edge) where L : IPanelOrder
         {
             int most = PanelColumns, call = 0, calls = MatMulTiling.Parts(step.Height, MatMulTiling.PanelRows) * MatMulTiling.Parts(step.Width, most);
             for (int i = 0; i < step.Height; i += MatMulTiling.PanelRows)
                 for (int j = 0; j < step.Width; j += most)
                 {
                     int height = Math.Min(MatMulTiling.PanelRows, step.Height - i), there = Math.Min(most, step.Width - j);
-                    float* a = packedRows + i * MatMulTiling.MostDepth, b = packedColumns + (long)j * step.Depth, c = to.At(step.Row + i, step.Column + j);
+                    float* a = panels + i * MatMulTiling.MostDepth, b = packedColumns + (long)j * step.Depth, c = to.At(step.Row + i, step.Column + j);
                     var ahead = Ahead(next, step.Depth, call++, calls);
                     if (to.TermStride == 1 && there == PaddedColumns(there)) MultiplyPanels<L>(a, height, b, there, step.Depth, c, to.LineStride, step.Term > 0, ahead);
                     else
                     {
-                        float* edge = packedRows + MatMulTiling.BlockFloats;
                         MultiplyPanels<L>(a, height, b, there, step.Depth, edge, PaddedColumns(there), false, ahead);
-                        if (to.LineStride == 1) WriteTransposed(edge, height, there, c, to.TermStride, step.Term > 0);
+                        if (to.LineStride == 1 && step.Term == 0) WriteTransposed<No>(edge, height, there, c, to.TermStride);
+                        else if (to.LineStride == 1) WriteTransposed<Yes>(edge, height, there, c, to.TermStride);
                         else WritePart(edge, height, there, c, to.LineStride, step.Term > 0);
                     }
                 }
@@ -145,12 +149,17 @@ public sealed unsafe partial class Cpu<V>
 
     /// The same into a c whose rows are the tile's columns.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    static void WriteTransposed(float* from, int rows, int columns, float* to, long stride, bool add)
+    static void WriteTransposed<A>(float* from, int rows, int columns, float* to, long stride) where A : IChoice
     {
         int width = PaddedColumns(columns), wholeRows = rows & ~3, wholeColumns = columns & ~3;
+        // The next panel's lines: a store that finds none holds up those after it.
+        for (int c = 0; c < columns; c++) Lanes.Prefetch(to + c * stride + rows, 1);
         for (int c = 0; c < wholeColumns; c += 4)
-            for (int r = 0; r < wholeRows; r += 4) Transpose(from + r * width + c, width, to + c * stride + r, stride, add);
+        {
+            float* p = from + c, q = to + c * stride, end = q + wholeRows;
+            for (; q < end; q += 4, p += 4 * width) Transpose<A>(p, width, q, stride);
+        }
         for (int c = 0; c < columns; c++)
-            for (int r = c < wholeColumns ? wholeRows : 0; r < rows; r++) to[c * stride + r] = from[r * width + c] + (add ? to[c * stride + r] : 0);
+            for (int r = c < wholeColumns ? wholeRows : 0; r < rows; r++) to[c * stride + r] = from[r * width + c] + (A.Is ? to[c * stride + r] : 0);
     }
 }
