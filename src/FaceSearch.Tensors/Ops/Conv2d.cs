@@ -16,7 +16,7 @@ public abstract partial class Device
     internal abstract void Conv2dWeight(Tensor x, Tensor dy, Tensor dweight, Sliding sliding);
     /// Whether the device has a <see cref="Conv2dDataAdded"/> for these that beats a gradient of its own and an addition.
     internal virtual bool AddsConv2dData(Tensor weight, Shape y, Sliding sliding) => false;
-    /// The same, added to what is in dx.
+    /// <see cref="Conv2dData"/> added to what is in dx.
     internal virtual void Conv2dDataAdded(Tensor dy, Tensor weight, Tensor dx, Sliding sliding) => throw new NotSupportedException();
     /// Both gradients, for devices that have them cheaper together. x may be deferred.
     internal virtual void Conv2dBackward(Tensor x, Tensor dy, Tensor weight, Tensor dx, Tensor dweight, Sliding sliding)
