@@ -25,7 +25,7 @@ public sealed class TrainTests : IDisposable
     {
         if (OperatingSystem.IsWindows()) Assert.Skip("needs SIGINT");
         const int sigint = 2;
-        string[] train = ["train", .. Facesearch.Tiny, "--set", "Train.Budget=0.1"];
+        string[] train = ["train", .. Facesearch.Tiny, "--set", "Train.Budget=0.3"];
         program.Run([.. train, "--name", "whole"]).Ended(0);
         var stopped = program.RunUntil("seed 1: step", sigint, [.. train, "--name", "parts", "--threads", "1"]).Ended(130);
         Assert.Contains("stopped; go on with:", stopped.Error);
