@@ -9,7 +9,7 @@ namespace FaceSearch.Tensors;
 /// that a large weight is only copied.
 /// c is cut into tiles; a tile goes over slabs of <see cref="MatMulTiling.MostDepth"/> terms, packs the slab's columns into
 /// panels (second-level cache), then block by block its rows, and multiplies panel by panel (Goto and van de Geijn 2008);
-/// meanwhile the micro-kernel fetches the next step's memory. Every element is summed in one order, slab after slab,
+/// meanwhile the micro-kernel fetches the next step's memory. Rows of 512 terms lie as packing would leave them and are read in place. Every element is summed in one order, slab after slab,
 /// whatever the tiles, so the tiles may follow the number of threads.
 /// Tried and lost: packing whole operands first (a large weight is read, written and read again, with a barrier between), panels
 /// of columns in the outer loop (c is written down its columns), no fetching ahead, slabs of 256 or 384 terms.
