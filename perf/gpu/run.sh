@@ -2,7 +2,7 @@
 # Everything to be known about this machine's GPU in under nine minutes: ./run.sh [OUT]   (README.md beside this explains the results)
 # Needs the NVIDIA driver; uses PyTorch, ptxas and compute-sanitizer where they are. A part that fails or lacks something does not
 # stop the others; the summary names it. Ends with 0 where no part failed.
-# FACESEARCH_GPU_SECONDS (default 520): time for all parts, shared out among them. FACESEARCH_GPU_SMALL=1: sizes for a dry run.
+# FACESEARCH_GPU_SECONDS (default 520): time for all parts, shared out among them. FACESEARCH_GPU_SMALL=1: sizes and numbers for a dry run.
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 out=$(mkdir -p "${1:-out}" && cd "${1:-out}" && pwd) || exit 2

@@ -8,11 +8,14 @@ static class GpuCases
 {
     const int Embedding = 512;
 
-    /// FACESEARCH_GPU_SMALL: sizes for a dry run.
+    /// FACESEARCH_GPU_SMALL: sizes for a dry run, in which numbers of things and not times end each part: how fast the machine is decides nothing.
     public static readonly bool IsSmall = Environment.GetEnvironmentVariable("FACESEARCH_GPU_SMALL") == "1";
     static readonly int HeadBatch = Some(1024, 8), Classes = Some(1_000_000, 300), ManyClasses = Some(10_000_000, 1000), Side = 8192;
 
     static int Some(int large, int small) => IsSmall ? small : large;
+
+    /// <summary>What a part goes through, where time does not end it before.</summary>
+    public static IEnumerable<T> Wanted<T>(this IEnumerable<T> all, int inDryRun) => IsSmall ? all.Take(inDryRun) : all;
 
     public static IReadOnlyList<Case> All { get; } =
     [
