@@ -3,9 +3,10 @@ using System.Runtime.ExceptionServices;
 namespace FaceSearch.Tensors;
 
 /// <summary>
-/// A device's own threads. Work comes in tiles taken by an atomic counter, so that a thread delayed by a neighbour
-/// costs one tile, not a share of the whole. Which thread computes a tile never changes its result: reductions
-/// go over per-tile partial results in tile order.
+/// A device's own threads. Each begins with its own share of the numbers, the same one in every call: tiles are numbered as what they read
+/// and write lies in memory, so that a thread finds the images in its caches that it wrote before. Tiles are taken by an atomic counter for each
+/// share, and who is done helps with what is left of others': a thread delayed by a neighbour costs one tile, not a share of the
+/// whole. Which thread computes a tile never changes its result: reductions go over per-tile partial results in tile order.
 /// </summary>
 sealed class Workers : IDisposable
 {
@@ -16,16 +17,26 @@ sealed class Workers : IDisposable
     const int SpinsBeforeParking = 60;
 
     /// One call of Run. A worker that wakes late finds no tile left in it, and cannot touch the next call's.
-    sealed class Job(Tile body, int tiles)
+    sealed class Job(Tile body, int tiles, int shares)
     {
-        int next, done;
+        // Counters a cache line apart.
+        const int Line = 16;
+
+        readonly int[] taken = new int[shares * Line];
+        int done;
         ExceptionDispatchInfo? error;
 
         public bool IsDone => Volatile.Read(ref done) >= tiles;
 
         public void Take(int worker)
         {
-            for (int i; (i = Interlocked.Increment(ref next) - 1) < tiles; Interlocked.Increment(ref done))
+            for (int helped = 0; helped < shares; helped++) TakeShare((worker + helped) % shares, worker);
+        }
+
+        void TakeShare(int share, int worker)
+        {
+            int begin = Begin(share), end = Begin(share + 1);
+            for (int i; (i = begin + Interlocked.Increment(ref taken[share * Line]) - 1) < end; Interlocked.Increment(ref done))
             {
                 try
                 {
@@ -37,6 +48,8 @@ sealed class Workers : IDisposable
                 }
             }
         }
+
+        int Begin(int share) => (int)((long)tiles * share / shares);
 
         public void ThrowIfFailed() => error?.Throw();
     }
@@ -71,7 +84,7 @@ sealed class Workers : IDisposable
             for (int i = 0; i < n; i++) tile(i, 0);
             return;
         }
-        var mine = new Job(tile, n);
+        var mine = new Job(tile, n, Count);
         lock (gate)
         {
             job = mine;
@@ -82,29 +95,6 @@ sealed class Workers : IDisposable
         var spin = new SpinWait();
         while (!mine.IsDone) spin.SpinOnce(sleep1Threshold: -1);
         mine.ThrowIfFailed();
-    }
-
-    /// <summary>
-    /// The same, where tiles read or write what the tiles of an earlier call did: each thread begins with its own share of the numbers,
-    /// the same one every time, which its caches may still have, and then helps with what is left of others'.
-    /// </summary>
-    public void RunNear(int n, Tile tile)
-    {
-        // A cache line apart.
-        const int Line = 16;
-        int[] next = new int[Count * Line];
-        int Begin(int share) => (int)((long)n * share / Count);
-        Run(n, (_, worker) =>
-        {
-            // Run calls n times, so there is a tile left for each of them.
-            for (int share = worker; ; share = (share + 1) % Count)
-            {
-                int i = Begin(share) + Interlocked.Increment(ref next[share * Line]) - 1;
-                if (i >= Begin(share + 1)) continue;
-                tile(i, worker);
-                return;
-            }
-        });
     }
 
     void Serve(int worker)

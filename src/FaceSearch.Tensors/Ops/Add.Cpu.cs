@@ -34,11 +34,11 @@ public sealed unsafe partial class Cpu<V>
         int block = view.Block(tile), floats = view.Pixels * view.Stride, end = view.EndImage(tile);
         for (int n = view.FirstImage(tile); n < end; n++)
         {
-            long at = view.Offset(n, block);
+            long at = view.Offset(n, block), ahead = view.Ahead(tile, n);
             for (long i = at; i < at + floats; i += 16)
             {
-                Lanes.Prefetch(a + i + view.ImageStride, 1);
-                Lanes.Prefetch(b + i + view.ImageStride, 1);
+                Lanes.Prefetch(a + i + ahead, 1);
+                Lanes.Prefetch(b + i + ahead, 1);
                 R.Store(left.Apply(V.Load(a + i)) + right.Apply(V.Load(b + i)), y + i, CpuLayout.Lanes);
             }
         }

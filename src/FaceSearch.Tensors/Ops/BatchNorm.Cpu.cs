@@ -99,8 +99,7 @@ public sealed unsafe partial class Cpu<V>
     static double Total(Channels view, float* partials, int stride, int channel)
     {
         double sum = 0;
-        float* p = partials + (long)stride * (channel / 16) * view.TilesPerBlock + channel % 16;
-        for (int i = 0; i < view.TilesPerBlock; i++, p += stride) sum += *p;
+        for (int i = 0; i < view.TilesPerBlock; i++) sum += partials[(long)stride * view.TileOf(channel / 16, i) + channel % 16];
         return sum;
     }
 
@@ -112,10 +111,11 @@ public sealed unsafe partial class Cpu<V>
         for (int n = view.FirstImage(tile); n < end; n++)
         {
             float* p = x + view.Offset(n, block);
+            long ahead = view.Ahead(tile, n);
             int i = 0;
             for (; i + 2 <= pixels; i += 2, p += 2 * stride)
             {
-                Lanes.Prefetch(p + view.ImageStride, 2);
+                Lanes.Prefetch(p + ahead, 2);
                 V a = R.Load<V>(p, lanes) - k, b = R.Load<V>(p + stride, lanes) - k;
                 s0 += a;
                 q0 = V.Fma(a, a, q0);
@@ -140,11 +140,12 @@ public sealed unsafe partial class Cpu<V>
         for (int n = view.FirstImage(tile); n < end; n++)
         {
             float* p = x + view.Offset(n, block), q = dy + view.Offset(n, block);
+            long ahead = view.Ahead(tile, n);
             int i = 0;
             for (; i + 2 <= pixels; i += 2, p += 2 * stride, q += 2 * stride)
             {
-                Lanes.Prefetch(p + view.ImageStride, 2);
-                Lanes.Prefetch(q + view.ImageStride, 2);
+                Lanes.Prefetch(p + ahead, 2);
+                Lanes.Prefetch(q + ahead, 2);
                 load.Apply(R.Load<V>(p, lanes), R.Load<V>(q, lanes), ref h0, ref t0, ref s0);
                 load.Apply(R.Load<V>(p + stride, lanes), R.Load<V>(q + stride, lanes), ref h1, ref t1, ref s1);
             }
@@ -165,10 +166,11 @@ public sealed unsafe partial class Cpu<V>
         for (int n = view.FirstImage(tile); n < end; n++)
         {
             float* p = x + view.Offset(n, block), q = dy + view.Offset(n, block), r = dx + view.Offset(n, block);
+            long ahead = view.Ahead(tile, n);
             for (int i = 0; i < pixels; i++, p += stride, q += stride, r += stride)
             {
-                Lanes.Prefetch(p + view.ImageStride, 1);
-                Lanes.Prefetch(q + view.ImageStride, 1);
+                Lanes.Prefetch(p + ahead, 1);
+                Lanes.Prefetch(q + ahead, 1);
                 R.Store(back.InputGradient(R.Load<V>(p, lanes), R.Load<V>(q, lanes), b, c), r, lanes);
             }
         }

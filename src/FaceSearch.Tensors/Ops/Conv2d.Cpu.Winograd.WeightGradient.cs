@@ -7,7 +7,7 @@ namespace FaceSearch.Tensors;
 ///
 /// Threads: in narrow layers each has its parts and a partial sum for itself, and nobody waits. In wide layers, where a
 /// partial sum outgrows the maps (38 MB at 512 channels 7²), all threads share one part after the other, first its blocks, then
-/// its points; each begins with the same ones every time, as two cores may have an L3 cache each. Narrow layers lose by sharing,
+/// its points. Narrow layers lose by sharing,
 /// as a part of theirs lasts 20 µs; eight partial sums instead of four cost 64 channels 12² another tenth.
 /// </summary>
 public sealed unsafe partial class Cpu<V>
@@ -39,7 +39,7 @@ public sealed unsafe partial class Cpu<V>
             for (int part = first; part < end; part++)
                 AddPart(x, dy, tiles.Part(part), part + 1 < end ? tiles.Part(part + 1) : null, channels, Of(points) + area * pointFloats, Of(sums) + partial * sumFloats, part == first, loop);
         }
-        if (partials == 1) AddParts(0, 0, workers.RunNear);
+        if (partials == 1) AddParts(0, 0, workers.Run);
         else
             workers.Run(partials, (partial, worker) => AddParts(partial, worker, (count, act) =>
             {

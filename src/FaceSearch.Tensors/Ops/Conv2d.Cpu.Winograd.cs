@@ -94,7 +94,7 @@ public sealed unsafe partial class Cpu<V>
             for (int block = 0; block < channels.InBlocks; block++)
                 ToPoints<InputTransform>(WinogradBand(from, part, block, worker), part, part.RowsRead, u + (long)block * part.Tiles * 16, ins, half);
             // The rows that this thread will likely read next, and those it is about to write.
-            WinogradPart? later = index + workers.Count < tiles.Parts ? tiles.Part(index + workers.Count) : null;
+            WinogradPart? later = index + 1 < tiles.Parts ? tiles.Part(index + 1) : null;
             RowsAhead next = RowsAhead.Of(Of(from.Deferred?.Source ?? from), from.Shape, later, part.RowsRead), results = RowsAhead.Of(Of(to), to.Shape, part, part.RowsWritten);
             MultiplyPoints(u, ins, Of(packed), m, outs, channels, part, next, results);
             FromPoints(m, outs, to, part, half);

@@ -48,7 +48,7 @@ public sealed unsafe partial class Cpu<V>
             int image = tile / bands, first = tile % bands * rows;
             int bandRows = Math.Min(rows, phaseRows - first);
             var band = source?.Make(image, first, bandRows, worker) ?? Band(from, image, 1, 0, CpuLayout.Blocks(from.Shape.Channels), plan.Frame, first, bandRows, worker);
-            int later = tile + workers.Count;
+            int later = tile + 1;
             var ahead = band.Contiguous && source is null ? AheadOf(from, later / bands, 0, later % bands * rows, band) : default;
             float* weights = Of(packed);
             foreach (var phase in plan.Phases)

@@ -55,11 +55,11 @@ public sealed unsafe partial class Cpu<V>
         public const int ScratchFloats = MatMulTiling.MostDepth * MatMulTiling.MostColumns + MatMulTiling.BlockFloats + MatMulTiling.PanelRows * 32;
 
         readonly MatMulLines rows, columns, to;
-        readonly int terms, threads, depth, tileRows, tileColumns;
+        readonly int terms, depth, tileRows, tileColumns;
 
         public TiledProduct(MatMulLines rows, MatMulLines columns, int terms, MatMulLines to, int threads)
         {
-            (this.rows, this.columns, this.terms, this.to, this.threads) = (rows, columns, terms, to, threads);
+            (this.rows, this.columns, this.terms, this.to) = (rows, columns, terms, to);
             depth = MatMulTiling.NearEqual(terms, MatMulTiling.MostDepth, 16);
             tileRows = MatMulTiling.NearEqual(rows.Count, MatMulTiling.MostRows, MatMulTiling.PanelRows);
             tileColumns = MatMulTiling.NearEqual(columns.Count, MatMulTiling.MostColumns, 32);
@@ -95,8 +95,7 @@ public sealed unsafe partial class Cpu<V>
             var step = StepOf(tile, 0);
             for (int index = 1; ; index++)
             {
-                // The tile after this one is probably that which comes when every thread has taken one more.
-                var next = !step.IsLast ? StepOf(tile, index) : tile + threads < Tiles ? StepOf(tile + threads, 0) : default;
+                var next = !step.IsLast ? StepOf(tile, index) : tile + 1 < Tiles ? StepOf(tile + 1, 0) : default;
                 if (step.IsNewSlab) PackColumns(columns, step.Column, step.Width, step.Term, step.Depth, scratch);
                 float* panels = rows.At(step.Row, step.Term);
                 if (!ArePacked) PackRows(rows, step.Row, step.Height, step.Term, step.Depth, panels = packedRows);
