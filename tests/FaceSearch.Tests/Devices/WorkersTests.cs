@@ -17,11 +17,26 @@ public class WorkersTests
         using var workers = new Workers(threads);
         for (int round = 0; round < 50; round++)
         {
-            int[] runs = new int[tiles], near = new int[tiles];
+            int[] runs = new int[tiles];
             workers.Run(tiles, (tile, _) => Interlocked.Increment(ref runs[tile]));
-            workers.RunNear(tiles, (tile, _) => Interlocked.Increment(ref near[tile]));
             Assert.All(runs, count => Assert.Equal(1, count));
-            Assert.All(near, count => Assert.Equal(1, count));
+        }
+    }
+
+    /// <summary>A thread goes through its own share, then through what is left of the next one: what it wrote in the last call it finds in its caches.</summary>
+    [Fact]
+    public void EachThreadBeginsWithItsOwnShare()
+    {
+        using var workers = new Workers(3);
+        for (int round = 0; round < 200; round++)
+        {
+            List<int>[] done = [[], [], []];
+            workers.Run(30, (tile, worker) =>
+            {
+                done[worker].Add((tile / 10 - worker + 3) % 3 * 10 + tile % 10);
+                Thread.SpinWait(200);
+            });
+            Assert.All(done, tiles => Assert.Equal(tiles.Order(), tiles));
         }
     }
 
@@ -32,7 +47,7 @@ public class WorkersTests
         using var workers = new Workers(2);
         int done = 0;
         int[] by = new int[40];
-        workers.RunNear(by.Length, (tile, worker) =>
+        workers.Run(by.Length, (tile, worker) =>
         {
             by[tile] = worker;
             if (worker == 0) Assert.True(SpinWait.SpinUntil(() => Volatile.Read(ref done) == by.Length - 1, TimeSpan.FromSeconds(30)));
@@ -47,7 +62,7 @@ public class WorkersTests
     public void ATilesExceptionReachesTheCaller()
     {
         using var workers = new Workers(2);
-        var error = Assert.Throws<InvalidOperationException>(() => workers.RunNear(20, (tile, _) =>
+        var error = Assert.Throws<InvalidOperationException>(() => workers.Run(20, (tile, _) =>
         {
             if (tile == 13) throw new InvalidOperationException("tile 13");
         }));
