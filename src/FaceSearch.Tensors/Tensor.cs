@@ -57,9 +57,11 @@ public sealed class Tensor : IDisposable
     /// </summary>
     internal Tensor? OfRows { get; set; }
 
-    internal Memory Memory => memory ?? throw (IsFreed
+    internal Memory Memory => memory ?? throw NotInMemory();
+    // Apart, so that the property is small enough to be inlined into kernels.
+    Exception NotInMemory() => IsFreed
         ? new ObjectDisposedException($"tensor {Name}{Shape}")
-        : new InvalidOperationException($"tensor {Name}{Shape} is not in memory yet: the op must settle it"));
+        : new InvalidOperationException($"tensor {Name}{Shape} is not in memory yet: the op must settle it");
     internal bool IsFreed => memory is null && Deferred is null && Flat is null;
     /// <summary>Whether another tensor lives in the same memory: then nobody may write there.</summary>
     internal bool IsShared => Memory.Owners > 1;

@@ -20,28 +20,19 @@ public sealed unsafe partial class Cpu<V>
         if (Streams(y.Shape)) AddTiles<Streamed>();
         else AddTiles<Whole>();
 
-        void AddTiles<R>() where R : struct, IReach => workers.Run(view.Tiles, (tile, _) =>
+        void AddTiles<R>() where R : struct, IReach => ForPlanes(view, null, 0, (block, at, _) =>
         {
-            var load = new NormaliseOnLoad<V>(left, view.Block(tile));
-            if (right is null) AddLoadedTile<NormaliseOnLoad<V>, AsItIs<V>, R>(view, tile, x, load, z, default, sum);
-            else AddLoadedTile<NormaliseOnLoad<V>, NormaliseOnLoad<V>, R>(view, tile, x, load, z, new(right, view.Block(tile)), sum);
+            var load = new NormaliseOnLoad<V>(left, block);
+            if (right is null) AddPlane<NormaliseOnLoad<V>, AsItIs<V>, R>(view.Pixels, x + at, load, z + at, default, sum + at);
+            else AddPlane<NormaliseOnLoad<V>, NormaliseOnLoad<V>, R>(view.Pixels, x + at, load, z + at, new(right, block), sum + at);
         });
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    static void AddLoadedTile<A, B, R>(Channels view, int tile, float* a, A left, float* b, B right, float* y) where A : struct, IOnLoad<V> where B : struct, IOnLoad<V> where R : struct, IReach
+    static void AddPlane<A, B, R>(int pixels, float* a, A onA, float* b, B onB, float* y) where A : struct, IOnLoad<V> where B : struct, IOnLoad<V> where R : struct, IReach
     {
-        int block = view.Block(tile), floats = view.Pixels * view.Stride, end = view.EndImage(tile);
-        for (int n = view.FirstImage(tile); n < end; n++)
-        {
-            long at = view.Offset(n, block), ahead = view.Ahead(tile, n);
-            for (long i = at; i < at + floats; i += 16)
-            {
-                Lanes.Prefetch(a + i + ahead, 1);
-                Lanes.Prefetch(b + i + ahead, 1);
-                R.Store(left.Apply(V.Load(a + i)) + right.Apply(V.Load(b + i)), y + i, CpuLayout.Lanes);
-            }
-        }
+        var (left, right) = (onA, onB);
+        for (long i = 0; i < pixels * 16L; i += 16) R.Store(left.Apply(V.Load(a + i)) + right.Apply(V.Load(b + i)), y + i, CpuLayout.Lanes);
     }
 
     internal override void Copy(Tensor x, Tensor y)

@@ -9,7 +9,7 @@ namespace FaceSearch.Tensors;
 /// </summary>
 public sealed unsafe partial class Cpu<V>
 {
-    // Sums that one tile of the backward pass leaves: of h, of h·(x − mean), of what the slope gets.
+    // Sums that a group of images leaves in the backward pass: of h, of h·(x − mean), of what the slope gets.
     const int BackwardSums = 3 * 16;
 
     internal override void BatchStatistics(Tensor x, Tensor? moments, Tensor runningMean, Tensor runningVariance, BatchNormMode mode, Tensor mean, Tensor inverse)
@@ -41,11 +41,12 @@ public sealed unsafe partial class Cpu<V>
     void ComputeMoments(Tensor x, Tensor moments)
     {
         var view = new Channels(x.Shape);
-        float* from = Of(x), partials = Scratch(0, 32L * view.Tiles);
-        workers.Run(view.Tiles, (tile, _) =>
+        float* from = Of(x), partials = Scratch(0, 32L * view.Partials);
+        ForPlanes(view, partials, 32, (block, at, partial) =>
         {
-            if (view.Lanes(view.Block(tile)) == 16) StatisticsTile<Whole>(view, tile, from, partials + 32L * tile);
-            else StatisticsTile<Part>(view, tile, from, partials + 32L * tile);
+            float* first = from + view.Offset(0, block);
+            if (view.Lanes(block) == 16) AddStatistics<Whole>(view, block, first, from + at, partial);
+            else AddStatistics<Part>(view, block, first, from + at, partial);
         });
         double count = Count(x.Shape);
         for (int c = 0; c < x.Shape.Channels; c++)
@@ -75,55 +76,65 @@ public sealed unsafe partial class Cpu<V>
         float share = training ? 1f / Count(shape) : 0;
         // What was just read is written in the cache.
         bool streams = to != d && view.IsMap && Streams(shape);
-        workers.Run(view.Tiles, (tile, _) =>
+        ForPlanes(view, null, 0, (block, at, _) =>
         {
-            if (streams) InputGradientTile<Streamed>(view, tile, y, x, d, to, dg, db, share);
-            else if (view.Lanes(view.Block(tile)) == 16) InputGradientTile<Whole>(view, tile, y, x, d, to, dg, db, share);
-            else InputGradientTile<Part>(view, tile, y, x, d, to, dg, db, share);
+            var norm = new NormaliseBackward(y, block, dg, db, share);
+            if (streams) InputGradient<Streamed>(view, block, norm, x + at, d + at, to + at);
+            else if (view.Lanes(block) == 16) InputGradient<Whole>(view, block, norm, x + at, d + at, to + at);
+            else InputGradient<Part>(view, block, norm, x + at, d + at, to + at);
         });
     }
 
     void ComputeNormSums(Channels view, Normalised y, float* x, float* dy, Tensor sums)
     {
-        float* partials = Scratch(0, (long)BackwardSums * view.Tiles);
-        workers.Run(view.Tiles, (tile, _) =>
+        float* partials = Scratch(0, (long)BackwardSums * view.Partials);
+        ForPlanes(view, partials, BackwardSums, (block, at, partial) =>
         {
-            if (view.Lanes(view.Block(tile)) == 16) GradientSumsTile<Whole>(view, tile, y, x, dy, partials + (long)BackwardSums * tile);
-            else GradientSumsTile<Part>(view, tile, y, x, dy, partials + (long)BackwardSums * tile);
+            var norm = new NormaliseOnLoad<V>(y, block);
+            if (view.Lanes(block) == 16) AddGradientSums<Whole>(view, block, norm, x + at, dy + at, partial);
+            else AddGradientSums<Part>(view, block, norm, x + at, dy + at, partial);
         });
         for (int i = 0; i < 3; i++)
             for (int c = 0; c < sums.Shape.Cols; c++) Of(sums)[i * sums.Shape.Cols + c] = (float)Total(view, partials + i * 16, BackwardSums, c);
     }
 
-    /// A sum of one channel over its tiles, from partial sums `stride` floats apart.
+    /// What is done to the plane of a block that begins so many floats from the map's first; its group's partial sums, if there are any, stand at `partial`.
+    delegate void OfPlane(int block, long at, float* partial);
+
+    /// All planes, tile by tile as they lie in memory, with `sums` partial sums for each block of a group of images, zero before.
+    void ForPlanes(Channels view, float* partials, int sums, OfPlane act) => workers.Run(view.Tiles, (tile, _) =>
+    {
+        for (int block = view.FirstBlock(tile), end = view.EndBlock(tile); block < end; block++)
+            for (int i = 0; i < sums; i += 16) V.Store(V.Zero, partials + (long)sums * view.Partial(tile, block) + i);
+        for (int n = view.FirstImage(tile), end = view.EndImage(tile); n < end; n++)
+            for (int block = view.FirstBlock(tile), last = view.EndBlock(tile); block < last; block++)
+                act(block, view.Offset(n, block), partials + (long)sums * view.Partial(tile, block));
+    });
+
+    /// A sum of one channel over the groups of images, from partial sums `stride` floats apart.
     static double Total(Channels view, float* partials, int stride, int channel)
     {
         double sum = 0;
-        for (int i = 0; i < view.TilesPerBlock; i++) sum += partials[(long)stride * view.TileOf(channel / 16, i) + channel % 16];
+        for (int group = 0; group < view.Groups; group++) sum += partials[(long)stride * (group * view.Blocks + channel / 16) + channel % 16];
         return sum;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    static void StatisticsTile<R>(Channels view, int tile, float* x, float* partial) where R : struct, IReach
+    static void AddStatistics<R>(Channels view, int block, float* first, float* x, float* partial) where R : struct, IReach
     {
-        int block = view.Block(tile), lanes = view.Lanes(block), pixels = view.Pixels, stride = view.Stride, end = view.EndImage(tile);
-        V k = R.Load<V>(x + view.Offset(0, block), lanes), s0 = V.Zero, s1 = V.Zero, q0 = V.Zero, q1 = V.Zero;
-        for (int n = view.FirstImage(tile); n < end; n++)
+        int lanes = view.Lanes(block), pixels = view.Pixels, stride = view.Stride, i = 0;
+        V k = R.Load<V>(first, lanes), s0 = V.Load(partial), s1 = V.Zero, q0 = V.Load(partial + 16), q1 = V.Zero;
+        for (; i + 2 <= pixels; i += 2, x += 2 * stride)
         {
-            float* p = x + view.Offset(n, block);
-            long ahead = view.Ahead(tile, n);
-            int i = 0;
-            for (; i + 2 <= pixels; i += 2, p += 2 * stride)
-            {
-                Lanes.Prefetch(p + ahead, 2);
-                V a = R.Load<V>(p, lanes) - k, b = R.Load<V>(p + stride, lanes) - k;
-                s0 += a;
-                q0 = V.Fma(a, a, q0);
-                s1 += b;
-                q1 = V.Fma(b, b, q1);
-            }
-            if (i == pixels) continue;
-            V last = R.Load<V>(p, lanes) - k;
+            V a = R.Load<V>(x, lanes) - k, b = R.Load<V>(x + stride, lanes) - k;
+            s0 += a;
+            q0 = V.Fma(a, a, q0);
+            s1 += b;
+            q1 = V.Fma(b, b, q1);
+        }
+        if (i < pixels)
+        {
+            V last = R.Load<V>(x, lanes) - k;
             s0 += last;
             q0 = V.Fma(last, last, q0);
         }
@@ -132,70 +143,53 @@ public sealed unsafe partial class Cpu<V>
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    static void GradientSumsTile<R>(Channels view, int tile, Normalised y, float* x, float* dy, float* partial) where R : struct, IReach
+    static void AddGradientSums<R>(Channels view, int block, NormaliseOnLoad<V> norm, float* x, float* dy, float* partial) where R : struct, IReach
     {
-        int block = view.Block(tile), lanes = view.Lanes(block), pixels = view.Pixels, stride = view.Stride, end = view.EndImage(tile);
-        var load = new NormaliseOnLoad<V>(y, block);
-        V h0 = V.Zero, h1 = V.Zero, t0 = V.Zero, t1 = V.Zero, s0 = V.Zero, s1 = V.Zero;
-        for (int n = view.FirstImage(tile); n < end; n++)
+        int lanes = view.Lanes(block), pixels = view.Pixels, stride = view.Stride, i = 0;
+        var load = norm;
+        V h0 = V.Load(partial), h1 = V.Zero, t0 = V.Load(partial + 16), t1 = V.Zero, s0 = V.Load(partial + 32), s1 = V.Zero;
+        for (; i + 2 <= pixels; i += 2, x += 2 * stride, dy += 2 * stride)
         {
-            float* p = x + view.Offset(n, block), q = dy + view.Offset(n, block);
-            long ahead = view.Ahead(tile, n);
-            int i = 0;
-            for (; i + 2 <= pixels; i += 2, p += 2 * stride, q += 2 * stride)
-            {
-                Lanes.Prefetch(p + ahead, 2);
-                Lanes.Prefetch(q + ahead, 2);
-                load.Apply(R.Load<V>(p, lanes), R.Load<V>(q, lanes), ref h0, ref t0, ref s0);
-                load.Apply(R.Load<V>(p + stride, lanes), R.Load<V>(q + stride, lanes), ref h1, ref t1, ref s1);
-            }
-            if (i < pixels) load.Apply(R.Load<V>(p, lanes), R.Load<V>(q, lanes), ref h0, ref t0, ref s0);
+            load.Apply(R.Load<V>(x, lanes), R.Load<V>(dy, lanes), ref h0, ref t0, ref s0);
+            load.Apply(R.Load<V>(x + stride, lanes), R.Load<V>(dy + stride, lanes), ref h1, ref t1, ref s1);
         }
+        if (i < pixels) load.Apply(R.Load<V>(x, lanes), R.Load<V>(dy, lanes), ref h0, ref t0, ref s0);
         V.Store(h0 + h1, partial);
         V.Store(t0 + t1, partial + 16);
         V.Store(s0 + s1, partial + 32);
     }
 
-    /// dx = a·h + b·(x − mean) + c
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    static void InputGradientTile<R>(Channels view, int tile, Normalised y, float* x, float* dy, float* dx, float* dgamma, float* dbeta, float share) where R : struct, IReach
+    static void InputGradient<R>(Channels view, int block, NormaliseBackward norm, float* x, float* dy, float* dx) where R : struct, IReach
     {
-        int block = view.Block(tile), lanes = view.Lanes(block), pixels = view.Pixels, stride = view.Stride, end = view.EndImage(tile), ch = 16 * block;
-        var back = new NormaliseBackward(y, block);
-        V minus = V.Create(-share) * back.Scale, b = minus * V.Load(Of(y.Inverse) + ch) * V.Load(dgamma + ch), c = minus * V.Load(dbeta + ch);
-        for (int n = view.FirstImage(tile); n < end; n++)
-        {
-            float* p = x + view.Offset(n, block), q = dy + view.Offset(n, block), r = dx + view.Offset(n, block);
-            long ahead = view.Ahead(tile, n);
-            for (int i = 0; i < pixels; i++, p += stride, q += stride, r += stride)
-            {
-                Lanes.Prefetch(p + ahead, 1);
-                Lanes.Prefetch(q + ahead, 1);
-                R.Store(back.InputGradient(R.Load<V>(p, lanes), R.Load<V>(q, lanes), b, c), r, lanes);
-            }
-        }
+        int lanes = view.Lanes(block), pixels = view.Pixels, stride = view.Stride;
+        var back = norm;
+        for (int i = 0; i < pixels; i++, x += stride, dy += stride, dx += stride) R.Store(back.InputGradient(R.Load<V>(x, lanes), R.Load<V>(dy, lanes)), dx, lanes);
     }
 
-    /// <summary>Of one block of channels: dx from h = dy·act'.</summary>
+    /// <summary>Of one block of channels: dx = scale·h + b·(x − mean) + c, h = dy·act'.</summary>
     readonly struct NormaliseBackward
     {
-        readonly V mean, beta, slope;
-        public readonly V Scale;
+        readonly V mean, scale, beta, slope, b, c;
 
-        public NormaliseBackward(Normalised y, int block)
+        /// <param name="share">1/m in training, 0 where the statistics are constants</param>
+        public NormaliseBackward(Normalised y, int block, float* dgamma, float* dbeta, float share)
         {
-            int c = 16 * block;
-            mean = V.Load(Of(y.Mean) + c);
-            Scale = V.Load(Of(y.Gamma) + c) * V.Load(Of(y.Inverse) + c);
-            beta = V.Load(Of(y.Beta) + c);
-            slope = y.Slope is null ? V.Create(1) : V.Load(Of(y.Slope) + c);
+            int ch = 16 * block;
+            mean = V.Load(Of(y.Mean) + ch);
+            scale = V.Load(Of(y.Gamma) + ch) * V.Load(Of(y.Inverse) + ch);
+            beta = V.Load(Of(y.Beta) + ch);
+            slope = y.Slope is null ? V.Create(1) : V.Load(Of(y.Slope) + ch);
+            V minus = V.Create(-share) * scale;
+            b = minus * V.Load(Of(y.Inverse) + ch) * V.Load(dgamma + ch);
+            c = minus * V.Load(dbeta + ch);
         }
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public V InputGradient(V x, V dy, V b, V c)
+        public V InputGradient(V x, V dy)
         {
-            V offset = x - mean, v = V.Fma(offset, Scale, beta);
-            return V.Fma(Scale, V.IfPositive(v, dy, slope * dy), V.Fma(b, offset, c));
+            V offset = x - mean, v = V.Fma(offset, scale, beta);
+            return V.Fma(scale, V.IfPositive(v, dy, slope * dy), V.Fma(b, offset, c));
         }
     }
 }

@@ -35,6 +35,7 @@ readonly unsafe struct AsItIs<V> : IOnLoad<V> where V : struct, ILanes<V>
 }
 
 /// <summary>
+/// Kernels get it as an argument and copy that into a local: only so does the compiler keep it in registers.
 /// act(scale·(x − mean) + β) for one block of channels. The mean is taken off first: folded into β it would cost the
 /// digits that a mean far above the deviation has. Lanes past the last channel give 0, as all their values are 0.
 /// </summary>
@@ -78,22 +79,19 @@ public sealed unsafe partial class Cpu<V>
     {
         var view = new Channels(y.Shape);
         float* from = Of(x.Source), to = Of(y);
-        workers.Run(view.Tiles, (tile, _) =>
+        ForPlanes(view, null, 0, (block, at, _) =>
         {
-            var load = new NormaliseOnLoad<V>(x, view.Block(tile));
-            if (view.Lanes(view.Block(tile)) == 16) NormaliseTile<Whole>(view, tile, from, load, to);
-            else NormaliseTile<Part>(view, tile, from, load, to);
+            var load = new NormaliseOnLoad<V>(x, block);
+            if (view.Lanes(block) == 16) NormalisePlane<Whole>(view, block, from + at, load, to + at);
+            else NormalisePlane<Part>(view, block, from + at, load, to + at);
         });
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    static void NormaliseTile<R>(Channels view, int tile, float* x, NormaliseOnLoad<V> load, float* y) where R : struct, IReach
+    static void NormalisePlane<R>(Channels view, int block, float* x, NormaliseOnLoad<V> norm, float* y) where R : struct, IReach
     {
-        int block = view.Block(tile), lanes = view.Lanes(block), pixels = view.Pixels, stride = view.Stride, end = view.EndImage(tile);
-        for (int n = view.FirstImage(tile); n < end; n++)
-        {
-            float* p = x + view.Offset(n, block), q = y + view.Offset(n, block);
-            for (int i = 0; i < pixels; i++, p += stride, q += stride) R.Store(load.Apply(R.Load<V>(p, lanes)), q, lanes);
-        }
+        int lanes = view.Lanes(block), pixels = view.Pixels, stride = view.Stride;
+        var load = norm;
+        for (int i = 0; i < pixels; i++, x += stride, y += stride) R.Store(load.Apply(R.Load<V>(x, lanes)), y, lanes);
     }
 }

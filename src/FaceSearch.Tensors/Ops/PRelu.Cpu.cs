@@ -7,35 +7,27 @@ public sealed unsafe partial class Cpu<V>
     internal override void PReluBackward(Tensor x, Tensor slope, Tensor dy, Tensor dx, Tensor dslope)
     {
         var view = new Channels(x.Shape);
-        float* from = Of(x), a = Of(slope), d = Of(dy), to = Of(dx), partials = Scratch(0, 32L * view.Tiles);
-        workers.Run(view.Tiles, (tile, _) =>
+        float* from = Of(x), a = Of(slope), d = Of(dy), to = Of(dx), partials = Scratch(0, 16L * view.Partials);
+        ForPlanes(view, partials, 16, (block, at, partial) =>
         {
-            if (view.Lanes(view.Block(tile)) == 16) PReluBackwardTile<Whole>(view, tile, from, a, d, to, partials + 32L * tile);
-            else PReluBackwardTile<Part>(view, tile, from, a, d, to, partials + 32L * tile);
+            if (view.Lanes(block) == 16) PReluBackwardPlane<Whole>(view, block, from + at, a, d + at, to + at, partial);
+            else PReluBackwardPlane<Part>(view, block, from + at, a, d + at, to + at, partial);
         });
-        for (int c = 0; c < x.Shape.Channels; c++)
-        {
-            Of(dslope)[c] = (float)(Total(view, partials, 32, c) + Total(view, partials + 16, 32, c));
-        }
+        for (int c = 0; c < x.Shape.Channels; c++) Of(dslope)[c] = (float)Total(view, partials, 16, c);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    static void PReluBackwardTile<R>(Channels view, int tile, float* x, float* slope, float* dy, float* dx, float* partial) where R : struct, IReach
+    static void PReluBackwardPlane<R>(Channels view, int block, float* x, float* slope, float* dy, float* dx, float* partial) where R : struct, IReach
     {
-        int block = view.Block(tile), lanes = view.Lanes(block), pixels = view.Pixels, stride = view.Stride, end = view.EndImage(tile);
-        V a = V.Load(slope + 16 * block), even = V.Zero, odd = V.Zero;
-        for (int n = view.FirstImage(tile); n < end; n++)
+        int lanes = view.Lanes(block), pixels = view.Pixels, stride = view.Stride;
+        V a = V.Load(slope + 16 * block), even = V.Load(partial), odd = V.Zero;
+        for (int i = 0; i < pixels; i++, x += stride, dy += stride, dx += stride)
         {
-            float* p = x + view.Offset(n, block), q = dy + view.Offset(n, block), r = dx + view.Offset(n, block);
-            for (int i = 0; i < pixels; i++, p += stride, q += stride, r += stride)
-            {
-                V v = R.Load<V>(p, lanes), d = R.Load<V>(q, lanes);
-                R.Store(V.IfPositive(v, d, a * d), r, lanes);
-                // Two sums in turn halve the chain of additions.
-                (even, odd) = (odd + V.IfPositive(v, V.Zero, v * d), even);
-            }
+            V v = R.Load<V>(x, lanes), d = R.Load<V>(dy, lanes);
+            R.Store(V.IfPositive(v, d, a * d), dx, lanes);
+            // Two sums in turn halve the chain of additions.
+            (even, odd) = (odd + V.IfPositive(v, V.Zero, v * d), even);
         }
-        V.Store(even, partial);
-        V.Store(odd, partial + 16);
+        V.Store(even + odd, partial);
     }
 }
