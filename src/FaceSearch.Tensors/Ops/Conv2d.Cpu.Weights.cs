@@ -99,7 +99,9 @@ public sealed unsafe partial class Cpu<V>
                 for (int o = 0; o < slice.Width; o += 16, packed += 16) V.Store(Lanes.LoadPart<V>(plain + o, slice.Outs - o), packed);
             return;
         }
-        for (int o = 0; o < slice.Width; o += 4) PackFour(plain + (long)o * slice.Row, slice.Row, slice.Outs - o, slice.Ins, packed + o, slice.Width);
+        // Sixteen inputs at a time: what is read and written meanwhile stays in the first-level cache.
+        for (int c = 0; c < slice.Ins; c += 16, plain += 16, packed += 16 * slice.Width)
+            for (int o = 0; o < slice.Width; o += 4) PackFour(plain + (long)o * slice.Row, slice.Row, slice.Outs - o, Math.Min(16, slice.Ins - c), packed + o, slice.Width);
     }
 
     /// Of weights that are not transposed.
