@@ -26,6 +26,20 @@ public class BatchNormTests
             Expect.SameAsReference(device, Norm(training: true), With(shape), terms: Ragged.PerChannel(shape));
     }
 
+    /// On a CPU several images share partial sums, and an image may be several tiles.
+    [Theory, EveryDevice(Gpu = false)]
+    public void ManyAndLargeImagesMatchReference(string instructionSet, int threads)
+    {
+        using var device = TestDevice.Open(instructionSet, threads);
+        foreach (var shape in new[] { Shape.Map(19, 20, 3, 2), Shape.Map(2, 40, 57, 56) })
+        {
+            var slope = Shape.Of(shape.Channels);
+            Expect.SameAsReference(device, Norm(training: true), With(shape), terms: Ragged.PerChannel(shape));
+            Expect.SameAsReference(device, x => x[0].PRelu(x[1]), [shape, slope], terms: Ragged.PerChannel(shape));
+            Expect.SameAsReference(device, x => x[0].PRelu(x[1]).Add(x[2]), [shape, slope, shape], terms: Ragged.PerChannel(shape));
+        }
+    }
+
     [Theory, EveryDevice]
     public void InferenceMatchesReference(string instructionSet, int threads)
     {
