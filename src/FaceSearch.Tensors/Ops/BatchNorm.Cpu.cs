@@ -5,7 +5,7 @@ namespace FaceSearch.Tensors;
 /// <summary>
 /// Forward: the statistics, unless the op that made the map left its moments; backward: one pass for the sums, one for dx.
 /// Sums are taken of x − k, k the channel's first value: a sample of the channel is within a few deviations of its mean,
-/// so nothing is lost where the mean is far above the deviation. Partial sums per tile in float, over tiles in double.
+/// so nothing is lost where the mean is far above the deviation. Partial sums of a group of images in float, over groups in double.
 /// </summary>
 public sealed unsafe partial class Cpu<V>
 {
@@ -96,27 +96,6 @@ public sealed unsafe partial class Cpu<V>
         });
         for (int i = 0; i < 3; i++)
             for (int c = 0; c < sums.Shape.Cols; c++) Of(sums)[i * sums.Shape.Cols + c] = (float)Total(view, partials + i * 16, BackwardSums, c);
-    }
-
-    /// What is done to the plane of a block that begins so many floats from the map's first; its group's partial sums, if there are any, stand at `partial`.
-    delegate void OfPlane(int block, long at, float* partial);
-
-    /// All planes, tile by tile as they lie in memory, with `sums` partial sums for each block of a group of images, zero before.
-    void ForPlanes(Channels view, float* partials, int sums, OfPlane act) => workers.Run(view.Tiles, (tile, _) =>
-    {
-        for (int block = view.FirstBlock(tile), end = view.EndBlock(tile); block < end; block++)
-            for (int i = 0; i < sums; i += 16) V.Store(V.Zero, partials + (long)sums * view.Partial(tile, block) + i);
-        for (int n = view.FirstImage(tile), end = view.EndImage(tile); n < end; n++)
-            for (int block = view.FirstBlock(tile), last = view.EndBlock(tile); block < last; block++)
-                act(block, view.Offset(n, block), partials + (long)sums * view.Partial(tile, block));
-    });
-
-    /// A sum of one channel over the groups of images, from partial sums `stride` floats apart.
-    static double Total(Channels view, float* partials, int stride, int channel)
-    {
-        double sum = 0;
-        for (int group = 0; group < view.Groups; group++) sum += partials[(long)stride * (group * view.Blocks + channel / 16) + channel % 16];
-        return sum;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]

@@ -42,12 +42,37 @@ readonly struct Channels
     /// Groups of images, each of which leaves a partial sum of every block, and which of these a tile adds to.
     public int Groups { get; }
     public int Partials => Groups * Blocks;
-    public int Partial(int tile, int block) => tile / chunks * Blocks + block;
+    public int Partial(int tile, int block) => PartialOf(tile / chunks, block);
+    public int PartialOf(int group, int block) => group * Blocks + block;
 
     /// The first pixel of an image's block of channels.
     public long Offset(int image, int block) => (image * (long)Blocks + block) * blockStride;
     /// Lanes of a block that are there to be read and written.
     public int Lanes(int block) => IsMap ? CpuLayout.Lanes : Math.Min(CpuLayout.Lanes, channels - block * CpuLayout.Lanes);
+}
+
+public sealed unsafe partial class Cpu<V>
+{
+    /// What is done to the plane of a block that begins so many floats from the map's first; its group's partial sums, if there are any, stand at `partial`.
+    delegate void OfPlane(int block, long at, float* partial);
+
+    /// All planes, tile by tile as they lie in memory, with `sums` partial sums for each block of a group of images, zero before.
+    void ForPlanes(Channels view, float* partials, int sums, OfPlane act) => workers.Run(view.Tiles, (tile, _) =>
+    {
+        for (int block = view.FirstBlock(tile), end = view.EndBlock(tile); block < end; block++)
+            for (int i = 0; i < sums; i += 16) V.Store(V.Zero, partials + (long)sums * view.Partial(tile, block) + i);
+        for (int n = view.FirstImage(tile), end = view.EndImage(tile); n < end; n++)
+            for (int block = view.FirstBlock(tile), last = view.EndBlock(tile); block < last; block++)
+                act(block, view.Offset(n, block), partials + (long)sums * view.Partial(tile, block));
+    });
+
+    /// A sum of one channel over the groups of images, from partial sums `stride` floats apart.
+    static double Total(Channels view, float* partials, int stride, int channel)
+    {
+        double sum = 0;
+        for (int group = 0; group < view.Groups; group++) sum += partials[(long)stride * view.PartialOf(group, channel / 16) + channel % 16];
+        return sum;
+    }
 }
 
 /// <summary>Reads and writes sixteen lanes or the first few: a type parameter, so that whole vectors pay nothing.</summary>

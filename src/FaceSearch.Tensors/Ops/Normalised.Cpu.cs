@@ -35,9 +35,9 @@ readonly unsafe struct AsItIs<V> : IOnLoad<V> where V : struct, ILanes<V>
 }
 
 /// <summary>
-/// Kernels get it as an argument and copy that into a local: only so does the compiler keep it in registers.
 /// act(scale·(x − mean) + β) for one block of channels. The mean is taken off first: folded into β it would cost the
 /// digits that a mean far above the deviation has. Lanes past the last channel give 0, as all their values are 0.
+/// Kernels get it as an argument and copy that into a local: only so does the compiler keep it in registers.
 /// </summary>
 readonly unsafe struct NormaliseOnLoad<V> : IOnLoad<V> where V : struct, ILanes<V>
 {
