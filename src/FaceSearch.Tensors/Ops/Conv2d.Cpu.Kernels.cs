@@ -171,13 +171,9 @@ public sealed unsafe partial class Cpu<V>
             int pixels = (columns - done) / (tiles - tile);
             float* from = x + done * 16;
             long to = (long)done * step;
-            if (sum->HasResidual)
-            {
-                // The next tile's.
-                long residual = to + pixels * step + sum->Residual;
-                Lanes.Prefetch(y0 + residual, pixels);
-                if (O.Value > 1) Lanes.Prefetch(y1 + residual, pixels);
-            }
+            long later = to + pixels * step + sum->Residual;
+            Lanes.Prefetch(y0 + later, pixels);
+            if (O.Value > 1) Lanes.Prefetch(y1 + later, pixels);
             switch (pixels)
             {
                 case 1: DenseTile<Size1, O>(sum, from, w, y0 + to, y1 + to, step); break;
