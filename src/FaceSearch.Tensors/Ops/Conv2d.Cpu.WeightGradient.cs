@@ -82,10 +82,13 @@ public sealed unsafe partial class Cpu<V>
                         if (asked < band.Rows) AskForNext(band, 0, channels.InBlocks, asked++);
                         int inputs = Math.Min(16, channels.Ins - b * 16);
                         float* from = (float*)band.Pixels + b * band.BlockFloats + offset;
-                        pixels = pixels with { Ahead = slice == firstSlice && ahead.Floats != 0 ? from + ahead.Floats + b * ahead.BlockFloats - dy0 : 0 };
-                        long dyAhead = channels.InBlocks - b > Pair ? 0 : next + (channels.InBlocks - 1 - b) * plane - dy0;
-                        if (width > 16) OuterBlock<Size2>(pixels, from, dy0, dy0 + plane, inputs, to, dyAhead);
-                        else OuterBlock<Size1>(pixels, from, dy0, dy0, inputs, to, dyAhead);
+                        pixels = pixels with
+                        {
+                            Ahead = slice == firstSlice && ahead.Floats != 0 ? from + ahead.Floats + b * ahead.BlockFloats - dy0 : 0,
+                            NextAhead = channels.InBlocks - b > Pair ? 0 : next + (channels.InBlocks - 1 - b) * plane - dy0,
+                        };
+                        if (width > 16) OuterBlock<Size2>(pixels, from, dy0, dy0 + plane, inputs, to);
+                        else OuterBlock<Size1>(pixels, from, dy0, dy0, inputs, to);
                         to += inputs * width;
                     }
             }

@@ -92,13 +92,12 @@ public sealed unsafe partial class Cpu<V>
             {
                 var (point, first, count) = points[use];
                 float* x = u + point * uFloats + b * blockFloats + first * 16, dy = v + point * vFloats + block * blockFloats + first * 16;
-                var pixels = new Pixels(1, 1, count, 0, 0, 0, 0);
                 // Of the next point, which another thread may have written: this slice of dy, then this slice's share of x.
                 int turn = b - width / 16, share = slice + turn * channels.Slices;
                 float* later = turn < 0 ? dy + vFloats + b * blockFloats : u + (point + 1) * uFloats + share * blockFloats + first * 16;
-                long ahead = use > 0 || share >= channels.InBlocks ? 0 : later - dy;
-                if (width > 16) OuterBlock<Size2>(pixels, x, dy, dy + blockFloats, inputs, to, ahead);
-                else OuterBlock<Size1>(pixels, x, dy, dy, inputs, to, ahead);
+                var pixels = new Pixels(1, 1, count, 0, 0, 0, 0, NextAhead: use > 0 || share >= channels.InBlocks ? 0 : later - dy);
+                if (width > 16) OuterBlock<Size2>(pixels, x, dy, dy + blockFloats, inputs, to);
+                else OuterBlock<Size1>(pixels, x, dy, dy, inputs, to);
             }
             to += inputs * width;
         }
