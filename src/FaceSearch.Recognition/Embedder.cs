@@ -21,6 +21,7 @@ public static class Embedder
         int batch = Math.Min(faces.Count, backbone.Device is Gpu ? ImagesOnGpu : Images);
         var pixels = new byte[batch * image];
         var embeddings = new float[faces.Count * dimensions];
+        using var frozen = backbone.Device.Freeze();
         for (int first = 0; first < faces.Count; first += batch)
         {
             stop.ThrowIfCancellationRequested();

@@ -13,7 +13,7 @@ public sealed class Tape(Device device, bool record = true) : IDisposable
     readonly HashSet<Tensor> owned = new(ReferenceEqualityComparer.Instance);
 
     public Device Device => device;
-    public bool Records => record;
+    public bool Records { get; } = record && device.Frozen is not null ? throw new InvalidOperationException("a tape that records is for training, but the device's parameters are frozen") : record;
     /// <summary>Work of the forward pass, and of the backward pass if it is recorded.</summary>
     public Cost Forward { get; private set; }
     public Cost BackwardCost { get; private set; }
@@ -82,7 +82,7 @@ public sealed class Tape(Device device, bool record = true) : IDisposable
         var operands = Profiler?.EndForward(op, y, inputs, forward);
         bool needed = false;
         foreach (var x in inputs) needed |= x is { NeedsGradient: true };
-        if (!record || !needed) return y;
+        if (!Records || !needed) return y;
         BackwardCost += backward;
         y.NeedsGradient = true;
         nodes.Add(new(op, y, backward, operands, derive));

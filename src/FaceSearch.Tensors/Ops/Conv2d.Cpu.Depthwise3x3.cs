@@ -17,11 +17,14 @@ public sealed unsafe partial class Cpu<V>
     /// [blocks][9][16], zero past the last channel; the kernels turned by half a turn if asked for.
     Tensor Pack3x3(Tensor weight, bool turned)
     {
+        var use = new Frozen.Use(weight, Turned: turned);
+        if (Frozen?.Find(use) is { } kept) return kept;
         int channels = weight.Shape.Rows, blocks = CpuLayout.Blocks(channels);
         var packed = New(Shape.Of(blocks * 9, 16));
         for (int c = 0; c < blocks * 16; c++)
             for (int tap = 0; tap < 9; tap++)
                 Of(packed)[(c / 16 * 9 + tap) * 16 + c % 16] = c < channels ? Of(weight)[c * 9 + (turned ? 8 - tap : tap)] : 0;
+        Frozen?.Keep(use, packed);
         return packed;
     }
 

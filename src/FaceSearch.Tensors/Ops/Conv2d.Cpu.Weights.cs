@@ -39,9 +39,12 @@ public sealed unsafe partial class Cpu<V>
     /// The weights of all phases, one after the other, with the scale of a norm that follows.
     Tensor Packed(Tensor weight, Correlation plan, WeightChannels channels, Folded? folded)
     {
+        var use = new Frozen.Use(weight, folded?.Gamma, Turned: channels.Transposed);
+        if (Frozen?.Find(use) is { } kept) return kept;
         var packed = New(Shape.Of(checked((int)Math.Max(16, channels.PackedFloats(plan.Phases.Sum(p => p.Taps.Length))))));
         Pack(weight, packed, plan, channels);
         folded?.Scale(packed, channels);
+        Frozen?.Keep(use, packed);
         return packed;
     }
 

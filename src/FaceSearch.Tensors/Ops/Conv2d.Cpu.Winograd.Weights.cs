@@ -42,6 +42,17 @@ public sealed unsafe partial class Cpu<V>
         }
     }
 
+    /// The weights of tiles of such a map at their points.
+    Tensor AtPoints(Tensor weight, WeightChannels channels, Shape map, WinogradTiles tiles)
+    {
+        var use = new Frozen.Use(weight, null, map.Height, map.Width, channels.Transposed);
+        if (Frozen?.Find(use) is { } kept) return kept;
+        var packed = New(Shape.Of(tiles.WeightPoints, checked((int)PointFloats(channels))));
+        PackWinograd(weight, packed, channels, tiles);
+        Frozen?.Keep(use, packed);
+        return packed;
+    }
+
     /// <summary>Plain weights → [points][outputs/32 (AVX-512, else /16)][inputs][outputs of the slice]; transposed ones turn by half a circle.</summary>
     void PackWinograd(Tensor weight, Tensor packed, WeightChannels channels, WinogradTiles tiles) => workers.Run(channels.Slices * channels.InBlocks, (index, worker) =>
     {

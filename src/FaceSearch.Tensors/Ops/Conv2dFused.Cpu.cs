@@ -32,8 +32,12 @@ public sealed unsafe partial class Cpu<V>
         readonly Tensor? bend;
         readonly long residual;
 
+        /// What tells norms apart.
+        public Tensor Gamma { get; }
+
         public Folded(Normalised norm, Tensor? residual = null, Tensor? to = null)
         {
+            Gamma = norm.Gamma;
             this.residual = residual is null ? 0 : Of(residual) - Of(to!);
             int blocks = CpuLayout.Blocks(norm.Source.Shape.Channels);
             var device = norm.Source.Device;
