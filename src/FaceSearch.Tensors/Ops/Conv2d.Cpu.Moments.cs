@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
 
 namespace FaceSearch.Tensors;
 
@@ -57,25 +58,33 @@ public sealed unsafe partial class Cpu<V>
             V.Store(q0 + q1, to + 32);
         }
 
+        /// Eight lanes: Σ (y − origin) and Σ (y − origin)² over all bands.
+        void Join(float* origin, int lane, double* sum, double* squares)
+        {
+            Vector512<double> start = Wide(origin + lane), s = default, q = default;
+            for (int band = 0; band < bands.Length; band++)
+            {
+                var pixels = Vector512.Create((double)Pixels(band));
+                float* part = origin + (long)band * Blocks * Vectors * 16 + lane;
+                for (int image = 0; image < y.Shape.Images; image++, part += (long)bands.Length * Blocks * Vectors * 16)
+                {
+                    Vector512<double> shift = Wide(part) - start, moved = pixels * shift, own = Wide(part + 16);
+                    s += own + moved;
+                    q += Wide(part + 32) + shift * (own + own + moved);
+                }
+            }
+            Vector512.Store(s, sum + lane);
+            Vector512.Store(q, squares + lane);
+        }
+
+        static Vector512<double> Wide(float* p) => Vector512.Create(Vector256.WidenLower(Vector256.Load(p)), Vector256.WidenUpper(Vector256.Load(p)));
+
         /// Joins the bands of one block: [2, channels] mean and biased variance.
         public void Join(int block, float* moments)
         {
             double* sum = stackalloc double[16], squares = stackalloc double[16];
-            new Span<double>(sum, 16).Clear();
-            new Span<double>(squares, 16).Clear();
             float* origin = partials + block * Vectors * 16;
-            for (int image = 0; image < y.Shape.Images; image++)
-                for (int band = 0; band < bands.Length; band++)
-                {
-                    float* part = partials + (((long)image * bands.Length + band) * Blocks + block) * Vectors * 16;
-                    int pixels = Pixels(band);
-                    for (int lane = 0; lane < 16; lane++)
-                    {
-                        double shift = part[lane] - (double)origin[lane], s = part[16 + lane];
-                        sum[lane] += s + pixels * shift;
-                        squares[lane] += part[32 + lane] + shift * (2 * s + pixels * shift);
-                    }
-                }
+            for (int lane = 0; lane < 16; lane += 8) Join(origin, lane, sum, squares);
             int channels = y.Shape.Channels;
             double count = (double)y.Shape.Count / channels;
             for (int lane = 0; lane < Math.Min(16, channels - 16 * block); lane++)
