@@ -15,8 +15,8 @@ public sealed class Frozen : IDisposable
 
     internal Frozen(Device device) => this.device = device;
 
-    /// What an op uses weights for: with the norm of that γ folded into them or null, for maps of that size, or turned for the gradient of its input.
-    internal readonly record struct Use(Tensor Weight, Tensor? Gamma = null, int Height = 0, int Width = 0, bool Turned = false);
+    /// What an op uses weights for: with the norm of that γ folded into them or null, for maps of that size and that step, or turned for the gradient of its input.
+    internal readonly record struct Use(Tensor Weight, Tensor? Gamma = null, int Height = 0, int Width = 0, int Stride = 1, bool Turned = false);
 
     /// What was kept for this use, or null; the caller disposes it.
     internal Tensor? Find(Use use) => kept.TryGetValue(use, out var made) ? made.Share() : null;

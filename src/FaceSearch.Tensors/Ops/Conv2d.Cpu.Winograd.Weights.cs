@@ -42,10 +42,10 @@ public sealed unsafe partial class Cpu<V>
         }
     }
 
-    /// The weights of tiles of such a map at their points.
-    Tensor AtPoints(Tensor weight, WeightChannels channels, Shape map, WinogradTiles tiles)
+    /// The weights of the tiles of such a map and step at their points.
+    Tensor AtPoints(Tensor weight, WeightChannels channels, Shape map, int stride, WinogradTiles tiles)
     {
-        var use = new Frozen.Use(weight, null, map.Height, map.Width, channels.Transposed);
+        var use = new Frozen.Use(weight, null, map.Height, map.Width, stride, channels.Transposed);
         if (Frozen?.Find(use) is { } kept) return kept;
         var packed = New(Shape.Of(tiles.WeightPoints, checked((int)PointFloats(channels))));
         PackWinograd(weight, packed, channels, tiles);

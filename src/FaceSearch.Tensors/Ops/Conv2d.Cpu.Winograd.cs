@@ -81,7 +81,7 @@ public sealed unsafe partial class Cpu<V>
         var channels = new WeightChannels(weight.Shape, 1, transposed);
         var (map, sampling) = stride == 1 ? (to.Shape, Sampling.Same) : transposed ? (from.Shape, Sampling.Up) : (to.Shape, Sampling.Down);
         var tiles = WinogradTiles.Of(map, sampling, TilesOfPart(channels, map, sampling), share: Math.Clamp(workers.Count, 2, 4));
-        using var packed = AtPoints(weight, channels, map, tiles);
+        using var packed = AtPoints(weight, channels, map, stride, tiles);
         int[] bands = tiles.BandRows;
         using var partials = moments is null ? null : New(BandMoments.Partials(to.Shape, bands));
         var sums = partials is null ? default : new BandMoments(to, Of(partials), bands);

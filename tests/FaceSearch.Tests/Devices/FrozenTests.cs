@@ -48,8 +48,8 @@ public class FrozenTests
         using Tensor pointwise = device.From(Shape.Of(32, 16, 1, 1), Expect.Normal(Shape.Of(32, 16, 1, 1), 1)), square = device.From(Shape.Of(32, 16, 3, 3), Expect.Normal(Shape.Of(32, 16, 3, 3), 2));
         using Inferred operands = new(device);
         FrozenNorm one = operands.Norm(32, 10, activated: true), other = operands.Norm(32, 20, activated: false);
-        // Sides whose tiles of Winograd's convolution have other points.
-        float[][] All() => [Convolved(pointwise, one, 6), Convolved(pointwise, other, 6), Convolved(pointwise, null, 6), Convolved(square, null, 6), Convolved(square, null, 14), Convolved(square, null, 3)];
+        // Sides and steps whose tiles of Winograd's convolution have other points; the last two have results of one size.
+        float[][] All() => [Convolved(pointwise, one, 6), Convolved(pointwise, other, 6), Convolved(pointwise, null, 6), Convolved(square, null, 6), Convolved(square, null, 14), Convolved(square, null, 3), Convolved(square, null, 8), Convolved(square, null, 16, stride: 2)];
         var expected = All();
         using var frozen = device.Freeze();
         Assert.Equal(expected, All());
