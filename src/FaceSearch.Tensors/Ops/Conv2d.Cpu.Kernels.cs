@@ -71,7 +71,7 @@ public sealed unsafe partial class Cpu<V>
     {
         for (; tiles > 0; tiles--, x += 16 * P.Value, y0 += P.Value * step, y1 += P.Value * step)
         {
-            if (sum->AsksAhead || sum->HasResidual)
+            if (sum->AsksAhead)
             {
                 // For the next tile's results, or what they begin with.
                 long later = P.Value * step + sum->Residual;

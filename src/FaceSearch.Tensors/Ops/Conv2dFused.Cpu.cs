@@ -70,7 +70,7 @@ public sealed unsafe partial class Cpu<V>
         {
             sum.Shift = Of(shift) + block * 16;
             sum.Bend = bend is null ? null : Of(bend) + block * 16;
-            (sum.HasResidual, sum.Residual) = (residual != 0, residual);
+            (sum.HasResidual, sum.Residual, sum.AsksAhead) = (residual != 0, residual, residual != 0);
         }
 
         public void Dispose()
