@@ -103,10 +103,12 @@ sealed class ChildProcess : IDisposable
         return sample;
     }
 
-    /// <summary>A further round, unless there is enough.</summary>
-    public void MeasureMore(double seconds)
+    /// <summary>A further round, unless there is enough; on this core, where one is named.</summary>
+    public void MeasureMore(double seconds, int? core = null)
     {
-        if (!Ended && measured < LongEnough) Measure(seconds);
+        if (Ended || measured >= LongEnough) return;
+        if (core is { } one) QuietCore.Bind(process, one);
+        Measure(seconds);
     }
 
     public void Dispose()

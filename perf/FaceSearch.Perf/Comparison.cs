@@ -36,7 +36,10 @@ static class Comparison
             foreach (var form in forms)
                 if (ChildProcess.Start(Peer.Start(form, options.Threads)) is { } child) theirs[form] = child;
             for (int round = 0; round < Rounds; round++)
-                foreach (var child in theirs.Values.Prepend(ours)) child.MeasureMore(options.Seconds / Rounds);
+            {
+                int? core = options.Threads == 1 ? QuietCore.Find() : null;
+                foreach (var child in theirs.Values.Prepend(ours)) child.MeasureMore(options.Seconds / Rounds, core);
+            }
             foreach (var (form, child) in theirs.Where(t => t.Value.Ended)) Lost(one, form, child);
             return (ours.Sample, theirs.Where(t => !t.Value.Ended).ToDictionary(t => t.Key, t => t.Value.Sample));
         }
@@ -69,7 +72,7 @@ static class Comparison
 
         void Alone(ChildProcess child)
         {
-            for (int round = 0; round < Rounds; round++) child.MeasureMore(options.Seconds / Rounds);
+            for (int round = 0; round < Rounds; round++) child.MeasureMore(options.Seconds / Rounds, options.Threads == 1 ? QuietCore.Find() : null);
         }
     }
 

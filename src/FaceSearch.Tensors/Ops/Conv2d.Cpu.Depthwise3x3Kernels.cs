@@ -89,6 +89,7 @@ public sealed unsafe partial class Cpu<V>
     static void SlideBack<L, S>(float* above, float* here, float* below, float* x, float* w, float* dx, float* dw, int rows, int width, L load) where L : struct, IOnLoad<V> where S : IChoice
     {
         V d0 = V.Load(dw), d1 = V.Load(dw + 16), d2 = V.Load(dw + 32), d3 = V.Load(dw + 48), d4 = V.Load(dw + 64), d5 = V.Load(dw + 80), d6 = V.Load(dw + 96), d7 = V.Load(dw + 112), d8 = V.Load(dw + 128);
+        V w0 = V.Load(w), w1 = V.Load(w + 16), w2 = V.Load(w + 32), w3 = V.Load(w + 48), w4 = V.Load(w + 64), w5 = V.Load(w + 80), w6 = V.Load(w + 96), w7 = V.Load(w + 112), w8 = V.Load(w + 128);
         V h = V.Load(dw + 144), along = V.Load(dw + 160), ofSlope = V.Load(dw + 176);
         for (int row = 0; row < rows; row++)
         {
@@ -107,11 +108,9 @@ public sealed unsafe partial class Cpu<V>
                 }
                 Lanes.Prefetch(here + AheadFloats, 1);
                 Lanes.Prefetch(x + AheadFloats, 1);
-                // The weights stay in the first-level cache: the window and the sums fill the registers. x is loaded before dx
-                // is stored: maps often lie a multiple of 4 KiB apart, and the processor takes the one address for the other.
+                // x is loaded before dx is stored: maps often lie a multiple of 4 KiB apart, and the processor takes the one address for the other.
                 V u = V.Load(x);
-                V v = V.Fma(a2, V.Load(w + 32), V.Fma(a1, V.Load(w + 16), a0 * V.Load(w))) + V.Fma(b2, V.Load(w + 80), V.Fma(b1, V.Load(w + 64), b0 * V.Load(w + 48)))
-                    + V.Fma(c2, V.Load(w + 128), V.Fma(c1, V.Load(w + 112), c0 * V.Load(w + 96)));
+                V v = V.Fma(a2, w2, V.Fma(a1, w1, a0 * w0)) + V.Fma(b2, w5, V.Fma(b1, w4, b0 * w3)) + V.Fma(c2, w8, V.Fma(c1, w7, c0 * w6));
                 if (S.Is) V.Stream(v, dx);
                 else V.Store(v, dx);
                 u = load.Apply(u, v, ref h, ref along, ref ofSlope);
