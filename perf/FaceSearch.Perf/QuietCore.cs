@@ -5,8 +5,8 @@ using FaceSearch.Tensors;
 namespace FaceSearch.Perf;
 
 /// <summary>
-/// The core for comparisons with one thread. A core whose other hardware thread is busy with somebody else's work is slower by a tenth to a
-/// third: both sides of a round run on the same one, and on the better one.
+/// The core for comparisons with one thread. A core whose other hardware thread seems to have somebody else's work multiplies slower, by up to a
+/// quarter (perf/LOG.md): both sides of a round run on the same one, and on the better one.
 /// </summary>
 static class QuietCore
 {

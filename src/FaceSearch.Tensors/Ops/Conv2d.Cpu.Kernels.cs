@@ -153,7 +153,7 @@ public sealed unsafe partial class Cpu<V>
                 if (P.Value > 12) { a12 = V.Fma(s, V.Min(a12, V.Zero), a12); if (O.Value > 1) b12 = V.Fma(t, V.Min(b12, V.Zero), b12); }
                 if (P.Value > 13) { a13 = V.Fma(s, V.Min(a13, V.Zero), a13); if (O.Value > 1) b13 = V.Fma(t, V.Min(b13, V.Zero), b13); }
             }
-            // One branch for all of them: one for each vector costs a Zen 5 as much as a term.
+            // One branch for all of them: the compiler makes two jumps of one for each vector.
             if (sum->Adds)
             {
                 { a0 += V.Load(y0); if (O.Value > 1) b0 += V.Load(y1); }
