@@ -10,13 +10,26 @@ thread_local Block* block;
 static constexpr int StackBytes = 256 << 10, GuardBytes = 256;
 static constexpr unsigned char Guard = 0xA5;
 
+[[noreturn]] static void go(Place& to)
+{
+    if (to.begun) _longjmp(to.point, 1);
+    to.begun = true;
+    setcontext(&to.start);
+    abort();
+}
+
+static void change(Place& from, Place& to)
+{
+    from.begun = true;
+    if (_setjmp(from.point) == 0) go(to);
+}
+
 [[noreturn]] void fail(const std::string& why)
 {
     char at[100];
     snprintf(at, sizeof at, " (block %d, %d, %d, thread %d)", block->x, block->y, block->z, block->thread);
     block->error = why + at;
-    setcontext(&block->outside);
-    abort();
+    go(block->outside);
 }
 
 void yield()
@@ -31,7 +44,7 @@ void yield()
     }
     if (next == from) return;
     b.thread = next;
-    swapcontext(&b.fibers[from].context, &b.fibers[next].context);
+    change(b.fibers[from].place, b.fibers[next].place);
 }
 
 void complete(std::vector<Copy>& group)
@@ -58,7 +71,7 @@ static void enter()
     for (auto& group : fiber.copies)
         if (!group.empty()) fail("a thread ends with copies that nobody waited for");
     fiber.done = true;
-    if (--b.live == 0) setcontext(&b.outside);
+    if (--b.live == 0) go(b.outside);
     yield();
     abort();
 }
@@ -76,12 +89,13 @@ static void run_block(Block& b, char* stacks)
         fiber.ready = nullptr;
         fiber.copies.assign(1, {});
         fiber.stored.clear();
-        getcontext(&fiber.context);
-        fiber.context.uc_stack = {stacks + (i64)t * StackBytes, 0, StackBytes};
-        makecontext(&fiber.context, enter, 0);
+        fiber.place.begun = false;
+        getcontext(&fiber.place.start);
+        fiber.place.start.uc_stack = {stacks + (i64)t * StackBytes, 0, StackBytes};
+        makecontext(&fiber.place.start, enter, 0);
     }
     b.thread = b.launch.Backwards ? b.launch.Threads - 1 : 0;
-    swapcontext(&b.outside, &b.fibers[b.thread].context);
+    change(b.outside, b.fibers[b.thread].place);
     for (int i = 0; i < GuardBytes && b.error.empty(); i++)
         if ((unsigned char)b.shared[b.launch.SharedBytes + i] != Guard) b.error = "wrote past shared memory";
 }

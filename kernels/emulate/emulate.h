@@ -5,6 +5,7 @@
 // can, which finds places overwritten too early. Warp instructions check that all lanes execute the same one, addresses that they are aligned.
 // What it cannot see: the hardware's own rounding in tensor cores, memory order within a warp, speed.
 #pragma once
+#include <csetjmp>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -45,8 +46,15 @@ struct Arrivals {
     }
 };
 
+// Where a fiber, or what runs them all, goes on.
+struct Place {
+    ucontext_t start;                        // not yet begun: a stack and a function
+    jmp_buf point;                           // a context would be restored by a system call, a point is not
+    bool begun = false;
+};
+
 struct Fiber {
-    ucontext_t context;
+    Place place;
     bool done;
     bool (*ready)(void*);                    // null: it may go on; else asked with `with`
     void* with;
@@ -63,7 +71,7 @@ struct Block {
     std::vector<bool> unpublished;           // the 16-byte places that some thread stored and did not publish
     Meeting all;
     char *base, *shared;                     // base is where shared addresses count from
-    ucontext_t outside;
+    Place outside;
     std::string error;
     i64 conflicts = 0;                       // extra shared-memory cycles of load_matrices
 };

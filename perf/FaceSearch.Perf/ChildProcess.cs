@@ -107,7 +107,7 @@ sealed class ChildProcess : IDisposable
     public void MeasureMore(double seconds, int? core = null)
     {
         if (Ended || measured >= LongEnough) return;
-        if (core is { } one) QuietCore.Bind(process, one);
+        if (core is { } one) Cores.Bind(process, one);
         Measure(seconds);
     }
 

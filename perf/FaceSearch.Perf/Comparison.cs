@@ -37,7 +37,7 @@ static class Comparison
                 if (ChildProcess.Start(Peer.Start(form, options.Threads)) is { } child) theirs[form] = child;
             for (int round = 0; round < Rounds; round++)
             {
-                int? core = options.Threads == 1 ? QuietCore.Find() : null;
+                int? core = CoreOf(options);
                 foreach (var child in theirs.Values.Prepend(ours)) child.MeasureMore(options.Seconds / Rounds, core);
             }
             foreach (var (form, child) in theirs.Where(t => t.Value.Ended)) Lost(one, form, child);
@@ -72,9 +72,12 @@ static class Comparison
 
         void Alone(ChildProcess child)
         {
-            for (int round = 0; round < Rounds; round++) child.MeasureMore(options.Seconds / Rounds, options.Threads == 1 ? QuietCore.Find() : null);
+            for (int round = 0; round < Rounds; round++) child.MeasureMore(options.Seconds / Rounds, CoreOf(options));
         }
     }
+
+    /// With one thread all sides of a round run on the same core.
+    static int? CoreOf(PerfOptions options) => options.Threads == 1 ? Cores.Fastest() : null;
 
     static void Lost(Case one, PeerForm form, ChildProcess child) =>
         Console.Error.WriteLine($"{one.Name}: the peer's form '{form.Name}' ended while it was measured, perhaps for want of memory: {child.Complaint}");

@@ -39,9 +39,6 @@ static class Machine
         return double.Parse(Regex.Match(File.ReadAllText(info), @"MemAvailable:\s*(\d+) kB").Groups[1].Value, CultureInfo.InvariantCulture) * 1024e-9;
     }
 
-    /// <summary>Number of the first core that this process may use (Linux).</summary>
-    public static string FirstCore() => Regex.Match(File.ReadAllText("/proc/self/status"), @"Cpus_allowed_list:\s*(\d+)").Groups[1].Value;
-
     /// <summary>Short hash, with + where files other than results differ from it; empty without git.</summary>
     public static string Commit() => Git("rev-parse --short HEAD") is { Length: > 0 } hash ? hash + (Git("status --porcelain -uno -- . :!perf/results").Length > 0 ? "+" : "") : "";
 

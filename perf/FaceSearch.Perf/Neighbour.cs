@@ -8,7 +8,6 @@ static class Neighbour
 {
     public const string Verb = "spin";
     const int Rounds = 3, SettleMilliseconds = 200;
-    static readonly string[] PinPaths = ["/usr/bin/taskset", "/bin/taskset"];
 
     /// <summary>`case=… alone_ms=… busy_ms=… slowdown=…` and the same of the peer's form that is fastest alone.</summary>
     public static string Measure(Case one, PerfOptions options, bool peer)
@@ -49,14 +48,14 @@ static class Neighbour
         using (child) return child.Measure(seconds) is { } sample ? Sample.Join([sample]).At(0.5) : double.PositiveInfinity;
     }
 
-    /// Bound to the first core that we may use, where the system has taskset.
+    /// On the first core that we may use, where the system lets us choose.
     static Process Start()
     {
         var start = ChildProcess.Self(Verb);
-        var pin = PinPaths.FirstOrDefault(File.Exists);
-        if (pin is not null) start = new(pin, ["-c", Machine.FirstCore(), start.FileName, .. start.ArgumentList]);
         start.RedirectStandardInput = true;
-        return Process.Start(start)!;
+        var spinning = Process.Start(start)!;
+        if (Cores.Allowed is [var first, ..]) Cores.Bind(spinning, first);
+        return spinning;
     }
 
     /// <summary>The neighbour itself: busy until it is killed, or until the process that started it is gone.</summary>

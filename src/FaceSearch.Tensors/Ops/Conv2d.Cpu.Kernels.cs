@@ -153,51 +153,30 @@ public sealed unsafe partial class Cpu<V>
                 if (P.Value > 12) { a12 = V.Fma(s, V.Min(a12, V.Zero), a12); if (O.Value > 1) b12 = V.Fma(t, V.Min(b12, V.Zero), b12); }
                 if (P.Value > 13) { a13 = V.Fma(s, V.Min(a13, V.Zero), a13); if (O.Value > 1) b13 = V.Fma(t, V.Min(b13, V.Zero), b13); }
             }
-            // One branch for all of them: the compiler makes two jumps of one for each vector.
-            if (sum->Adds)
-            {
-                { a0 += V.Load(y0); if (O.Value > 1) b0 += V.Load(y1); }
-                if (P.Value > 1) { a1 += V.Load(y0 + 1 * step); if (O.Value > 1) b1 += V.Load(y1 + 1 * step); }
-                if (P.Value > 2) { a2 += V.Load(y0 + 2 * step); if (O.Value > 1) b2 += V.Load(y1 + 2 * step); }
-                if (P.Value > 3) { a3 += V.Load(y0 + 3 * step); if (O.Value > 1) b3 += V.Load(y1 + 3 * step); }
-                if (P.Value > 4) { a4 += V.Load(y0 + 4 * step); if (O.Value > 1) b4 += V.Load(y1 + 4 * step); }
-                if (P.Value > 5) { a5 += V.Load(y0 + 5 * step); if (O.Value > 1) b5 += V.Load(y1 + 5 * step); }
-                if (P.Value > 6) { a6 += V.Load(y0 + 6 * step); if (O.Value > 1) b6 += V.Load(y1 + 6 * step); }
-                if (P.Value > 7) { a7 += V.Load(y0 + 7 * step); if (O.Value > 1) b7 += V.Load(y1 + 7 * step); }
-                if (P.Value > 8) { a8 += V.Load(y0 + 8 * step); if (O.Value > 1) b8 += V.Load(y1 + 8 * step); }
-                if (P.Value > 9) { a9 += V.Load(y0 + 9 * step); if (O.Value > 1) b9 += V.Load(y1 + 9 * step); }
-                if (P.Value > 10) { a10 += V.Load(y0 + 10 * step); if (O.Value > 1) b10 += V.Load(y1 + 10 * step); }
-                if (P.Value > 11) { a11 += V.Load(y0 + 11 * step); if (O.Value > 1) b11 += V.Load(y1 + 11 * step); }
-                if (P.Value > 12) { a12 += V.Load(y0 + 12 * step); if (O.Value > 1) b12 += V.Load(y1 + 12 * step); }
-                if (P.Value > 13) { a13 += V.Load(y0 + 13 * step); if (O.Value > 1) b13 += V.Load(y1 + 13 * step); }
-            }
-            Put<O>(a0, b0, y0, y1);
-            if (P.Value > 1) Put<O>(a1, b1, y0 + 1 * step, y1 + 1 * step);
-            if (P.Value > 2) Put<O>(a2, b2, y0 + 2 * step, y1 + 2 * step);
-            if (P.Value > 3) Put<O>(a3, b3, y0 + 3 * step, y1 + 3 * step);
-            if (P.Value > 4) Put<O>(a4, b4, y0 + 4 * step, y1 + 4 * step);
-            if (P.Value > 5) Put<O>(a5, b5, y0 + 5 * step, y1 + 5 * step);
-            if (P.Value > 6) Put<O>(a6, b6, y0 + 6 * step, y1 + 6 * step);
-            if (P.Value > 7) Put<O>(a7, b7, y0 + 7 * step, y1 + 7 * step);
-            if (P.Value > 8) Put<O>(a8, b8, y0 + 8 * step, y1 + 8 * step);
-            if (P.Value > 9) Put<O>(a9, b9, y0 + 9 * step, y1 + 9 * step);
-            if (P.Value > 10) Put<O>(a10, b10, y0 + 10 * step, y1 + 10 * step);
-            if (P.Value > 11) Put<O>(a11, b11, y0 + 11 * step, y1 + 11 * step);
-            if (P.Value > 12) Put<O>(a12, b12, y0 + 12 * step, y1 + 12 * step);
-            if (P.Value > 13) Put<O>(a13, b13, y0 + 13 * step, y1 + 13 * step);
+            bool adds = sum->Adds;
+            Put<O>(a0, b0, y0, y1, adds);
+            if (P.Value > 1) Put<O>(a1, b1, y0 + 1 * step, y1 + 1 * step, adds);
+            if (P.Value > 2) Put<O>(a2, b2, y0 + 2 * step, y1 + 2 * step, adds);
+            if (P.Value > 3) Put<O>(a3, b3, y0 + 3 * step, y1 + 3 * step, adds);
+            if (P.Value > 4) Put<O>(a4, b4, y0 + 4 * step, y1 + 4 * step, adds);
+            if (P.Value > 5) Put<O>(a5, b5, y0 + 5 * step, y1 + 5 * step, adds);
+            if (P.Value > 6) Put<O>(a6, b6, y0 + 6 * step, y1 + 6 * step, adds);
+            if (P.Value > 7) Put<O>(a7, b7, y0 + 7 * step, y1 + 7 * step, adds);
+            if (P.Value > 8) Put<O>(a8, b8, y0 + 8 * step, y1 + 8 * step, adds);
+            if (P.Value > 9) Put<O>(a9, b9, y0 + 9 * step, y1 + 9 * step, adds);
+            if (P.Value > 10) Put<O>(a10, b10, y0 + 10 * step, y1 + 10 * step, adds);
+            if (P.Value > 11) Put<O>(a11, b11, y0 + 11 * step, y1 + 11 * step, adds);
+            if (P.Value > 12) Put<O>(a12, b12, y0 + 12 * step, y1 + 12 * step, adds);
+            if (P.Value > 13) Put<O>(a13, b13, y0 + 13 * step, y1 + 13 * step, adds);
         }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    static void Put<O>(V left, V right, float* y0, float* y1) where O : ISize
+    static void Put<O>(V left, V right, float* y0, float* y1, bool add) where O : ISize
     {
-        V.Store(left, y0);
-        if (O.Value > 1) V.Store(right, y1);
+        V.Store(add ? left + V.Load(y0) : left, y0);
+        if (O.Value > 1) V.Store(add ? right + V.Load(y1) : right, y1);
     }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    static void Add<O>(V left, V right, float* to) where O : ISize =>
-        Put<O>(left + V.Load(to), O.Value > 1 ? right + V.Load(to + 16) : V.Zero, to, to + 16);
 
     /// A row of outputs in tiles of near-equal width.
     static void DenseRow<O>(Reduction* sum, float* x, float* w, float* y0, float* y1, int step, int columns) where O : ISize
@@ -260,14 +239,14 @@ public sealed unsafe partial class Cpu<V>
                         if (C.Value > 7) { t = V.Create(p[7]); a7 = V.Fma(t, u, a7); if (O.Value > 1) b7 = V.Fma(t, v, b7); }
                     }
                 }
-            Add<O>(a0, b0, dw);
-            if (C.Value > 1) Add<O>(a1, b1, dw + 1 * 16 * O.Value);
-            if (C.Value > 2) Add<O>(a2, b2, dw + 2 * 16 * O.Value);
-            if (C.Value > 3) Add<O>(a3, b3, dw + 3 * 16 * O.Value);
-            if (C.Value > 4) Add<O>(a4, b4, dw + 4 * 16 * O.Value);
-            if (C.Value > 5) Add<O>(a5, b5, dw + 5 * 16 * O.Value);
-            if (C.Value > 6) Add<O>(a6, b6, dw + 6 * 16 * O.Value);
-            if (C.Value > 7) Add<O>(a7, b7, dw + 7 * 16 * O.Value);
+            Put<O>(a0, b0, dw, dw + 16, add: true);
+            if (C.Value > 1) Put<O>(a1, b1, dw + 1 * 16 * O.Value, dw + 1 * 16 * O.Value + 16, add: true);
+            if (C.Value > 2) Put<O>(a2, b2, dw + 2 * 16 * O.Value, dw + 2 * 16 * O.Value + 16, add: true);
+            if (C.Value > 3) Put<O>(a3, b3, dw + 3 * 16 * O.Value, dw + 3 * 16 * O.Value + 16, add: true);
+            if (C.Value > 4) Put<O>(a4, b4, dw + 4 * 16 * O.Value, dw + 4 * 16 * O.Value + 16, add: true);
+            if (C.Value > 5) Put<O>(a5, b5, dw + 5 * 16 * O.Value, dw + 5 * 16 * O.Value + 16, add: true);
+            if (C.Value > 6) Put<O>(a6, b6, dw + 6 * 16 * O.Value, dw + 6 * 16 * O.Value + 16, add: true);
+            if (C.Value > 7) Put<O>(a7, b7, dw + 7 * 16 * O.Value, dw + 7 * 16 * O.Value + 16, add: true);
         }
     }
 

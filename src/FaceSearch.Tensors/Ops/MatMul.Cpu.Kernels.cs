@@ -55,33 +55,25 @@ public sealed unsafe partial class Cpu<V>
                 if (R.Value > 11) { t = V.Create(rows[11 * L.RowStride]); a11 = V.Fma(t, u, a11); if (C.Value > 1) b11 = V.Fma(t, v, b11); }
             }
         }
-        if (add)
-        {
-            { a0 += V.Load(to); if (C.Value > 1) b0 += V.Load(to + 16); }
-            if (R.Value > 1) { a1 += V.Load(to + stride); if (C.Value > 1) b1 += V.Load(to + stride + 16); }
-            if (R.Value > 2) { a2 += V.Load(to + 2 * stride); if (C.Value > 1) b2 += V.Load(to + 2 * stride + 16); }
-            if (R.Value > 3) { a3 += V.Load(to + 3 * stride); if (C.Value > 1) b3 += V.Load(to + 3 * stride + 16); }
-            if (R.Value > 4) { a4 += V.Load(to + 4 * stride); if (C.Value > 1) b4 += V.Load(to + 4 * stride + 16); }
-            if (R.Value > 5) { a5 += V.Load(to + 5 * stride); if (C.Value > 1) b5 += V.Load(to + 5 * stride + 16); }
-            if (R.Value > 6) { a6 += V.Load(to + 6 * stride); if (C.Value > 1) b6 += V.Load(to + 6 * stride + 16); }
-            if (R.Value > 7) { a7 += V.Load(to + 7 * stride); if (C.Value > 1) b7 += V.Load(to + 7 * stride + 16); }
-            if (R.Value > 8) { a8 += V.Load(to + 8 * stride); if (C.Value > 1) b8 += V.Load(to + 8 * stride + 16); }
-            if (R.Value > 9) { a9 += V.Load(to + 9 * stride); if (C.Value > 1) b9 += V.Load(to + 9 * stride + 16); }
-            if (R.Value > 10) { a10 += V.Load(to + 10 * stride); if (C.Value > 1) b10 += V.Load(to + 10 * stride + 16); }
-            if (R.Value > 11) { a11 += V.Load(to + 11 * stride); if (C.Value > 1) b11 += V.Load(to + 11 * stride + 16); }
-        }
-        Put<C>(a0, b0, to, to + 16);
-        if (R.Value > 1) Put<C>(a1, b1, to + stride, to + stride + 16);
-        if (R.Value > 2) Put<C>(a2, b2, to + 2 * stride, to + 2 * stride + 16);
-        if (R.Value > 3) Put<C>(a3, b3, to + 3 * stride, to + 3 * stride + 16);
-        if (R.Value > 4) Put<C>(a4, b4, to + 4 * stride, to + 4 * stride + 16);
-        if (R.Value > 5) Put<C>(a5, b5, to + 5 * stride, to + 5 * stride + 16);
-        if (R.Value > 6) Put<C>(a6, b6, to + 6 * stride, to + 6 * stride + 16);
-        if (R.Value > 7) Put<C>(a7, b7, to + 7 * stride, to + 7 * stride + 16);
-        if (R.Value > 8) Put<C>(a8, b8, to + 8 * stride, to + 8 * stride + 16);
-        if (R.Value > 9) Put<C>(a9, b9, to + 9 * stride, to + 9 * stride + 16);
-        if (R.Value > 10) Put<C>(a10, b10, to + 10 * stride, to + 10 * stride + 16);
-        if (R.Value > 11) Put<C>(a11, b11, to + 11 * stride, to + 11 * stride + 16);
+        Put<C>(a0, b0, to, add);
+        if (R.Value > 1) Put<C>(a1, b1, to + stride, add);
+        if (R.Value > 2) Put<C>(a2, b2, to + 2 * stride, add);
+        if (R.Value > 3) Put<C>(a3, b3, to + 3 * stride, add);
+        if (R.Value > 4) Put<C>(a4, b4, to + 4 * stride, add);
+        if (R.Value > 5) Put<C>(a5, b5, to + 5 * stride, add);
+        if (R.Value > 6) Put<C>(a6, b6, to + 6 * stride, add);
+        if (R.Value > 7) Put<C>(a7, b7, to + 7 * stride, add);
+        if (R.Value > 8) Put<C>(a8, b8, to + 8 * stride, add);
+        if (R.Value > 9) Put<C>(a9, b9, to + 9 * stride, add);
+        if (R.Value > 10) Put<C>(a10, b10, to + 10 * stride, add);
+        if (R.Value > 11) Put<C>(a11, b11, to + 11 * stride, add);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    static void Put<C>(V left, V right, float* to, bool add) where C : ISize
+    {
+        V.Store(add ? left + V.Load(to) : left, to);
+        if (C.Value > 1) V.Store(add ? right + V.Load(to + 16) : right, to + 16);
     }
 
     /// A panel of up to twelve rows times a panel of columns, in tiles as tall as the registers hold. (Where these are several,

@@ -4,30 +4,33 @@ using FaceSearch.Tensors;
 
 namespace FaceSearch.Perf;
 
-/// <summary>
-/// The core for comparisons with one thread. A core whose other hardware thread seems to have somebody else's work multiplies slower, by up to a
-/// quarter (perf/LOG.md): both sides of a round run on the same one, and on the better one.
-/// </summary>
-static class QuietCore
+/// <summary>Which cores processes run on. Elsewhere than on Linux the system alone decides.</summary>
+static class Cores
 {
-    // As many cores are tried, so long each.
-    const int MostCores = 8;
+    // The most that are tried, so long each.
+    const int MostTried = 8;
     static readonly TimeSpan Trial = TimeSpan.FromMilliseconds(20);
+    // Bits of a mask of cores that is not negative.
+    const int MostCores = 63;
 
+    static readonly nint mask = OperatingSystem.IsLinux() ? Process.GetCurrentProcess().ProcessorAffinity : 0;
     static readonly Lazy<Step> probe = new(() => OpSteps.Product(Cpu.Create(1), 96, 256, 512));
-    static readonly nint allowed = OperatingSystem.IsLinux() ? Process.GetCurrentProcess().ProcessorAffinity : 0;
 
-    /// <summary>Of the cores that this process may use the one that multiplies fastest now; null where there is no choice, or no way to make it.</summary>
-    public static int? Find()
+    /// <summary>The cores that this process may use; none where that is not known.</summary>
+    public static IReadOnlyList<int> Allowed { get; } = [.. Enumerable.Range(0, MostCores).Where(core => (mask >> core & 1) != 0)];
+
+    /// <summary>
+    /// The core that multiplies fastest now, for comparisons with one thread; null where there is no choice. Of two cores one was slower by up to a
+    /// quarter for minutes (perf/LOG.md), presumably as its other hardware thread had somebody else's work: both sides of a round must run on the same one.
+    /// </summary>
+    public static int? Fastest()
     {
-        if (!OperatingSystem.IsLinux()) return null;
-        int[] cores = [.. Enumerable.Range(0, 63).Where(core => (allowed >> core & 1) != 0).Take(MostCores)];
-        if (cores.Length < 2) return null;
+        if (!OperatingSystem.IsLinux() || Allowed.Count < 2) return null;
         using var self = Process.GetCurrentProcess();
         try
         {
-            var (best, most) = (cores[0], 0);
-            foreach (int core in cores)
+            var (best, most) = (Allowed[0], 0);
+            foreach (int core in Allowed.Take(MostTried))
             {
                 self.ProcessorAffinity = (nint)1 << core;
                 int runs = Runs();
@@ -37,7 +40,7 @@ static class QuietCore
         }
         finally
         {
-            self.ProcessorAffinity = allowed;
+            self.ProcessorAffinity = mask;
         }
     }
 
