@@ -7,6 +7,10 @@ namespace FaceSearch.Perf;
 static unsafe class Values
 {
     const int PartFloats = 1 << 26;
+    // A prime, so that neither rows nor maps repeat with it.
+    const int Period = 65521;
+
+    static readonly Dictionary<(float Scale, ulong Stream), float[]> Periods = [];
 
     /// <summary>Standard normal numbers.</summary>
     public static float[] Normal(Shape shape, ulong stream)
@@ -18,7 +22,8 @@ static unsafe class Values
 
     /// <summary>
     /// Uniform numbers in ±scale for a matrix, or a map of full blocks of sixteen channels; written in place, since a copy
-    /// would count in the peak of memory that is measured. On a GPU any shape, and copied: a matrix part by part, as an array ends at 2³¹ elements.
+    /// would count in the peak of memory that is measured. There the numbers repeat, so that writing takes no longer than memory: a processor
+    /// that did something else for a tenth of a second is slow to feed a kernel from memory. On a GPU any shape, and copied: a matrix part by part, as an array ends at 2³¹ elements.
     /// </summary>
     public static Tensor Fill(this Tensor tensor, float scale, ulong stream)
     {
@@ -42,14 +47,19 @@ static unsafe class Values
             }
             return tensor;
         }
-        // Past the caches: what is written anew before a step, where the peer's inputs stay as they are, would be written back while the step is timed.
-        float* to = Pointer(tensor);
-        long whole = tensor.Shape.Count & ~3;
-        for (long i = 0; i < whole; i += 4) Vector128.StoreAlignedNonTemporal(Vector128.Create(At(i), At(i + 1), At(i + 2), At(i + 3)), to + i);
-        for (long i = whole; i < tensor.Shape.Count; i++) to[i] = At(i);
+        if (!Periods.TryGetValue((scale, stream), out var period)) Periods[(scale, stream)] = period = [.. Enumerable.Range(0, Period).Select(i => scale * (float)(2 * Noise.Uniform(1, stream, (ulong)i) - 1))];
+        fixed (float* from = period)
+            for (long i = 0; i < tensor.Shape.Count; i += Period) Stream(from, Pointer(tensor) + i, Math.Min(Period, tensor.Shape.Count - i));
         return tensor;
+    }
 
-        float At(long i) => scale * (float)(2 * Noise.Uniform(1, stream, (ulong)i) - 1);
+    /// Past the caches: what is written anew before a step, where the peer's inputs stay as they are, would be written back while the step is timed.
+    static void Stream(float* from, float* to, long count)
+    {
+        long i = 0;
+        for (; i < count && (nuint)(to + i) % (nuint)Vector256<byte>.Count != 0; i++) to[i] = from[i];
+        for (; i + Vector256<float>.Count <= count; i += Vector256<float>.Count) Vector256.StoreAlignedNonTemporal(Vector256.Load(from + i), to + i);
+        for (; i < count; i++) to[i] = from[i];
     }
 
     static float* Pointer(Tensor tensor) => tensor.Device switch
