@@ -3,7 +3,7 @@ namespace FaceSearch.Perf;
 /// <summary>Ours and every form of the peer in turn within the same minute.</summary>
 static class Comparison
 {
-    const int Rounds = 3;
+    const int Rounds = 5;
     // The rest is for the system and for what a form needs beyond its estimate.
     const double UsableMemory = 0.9;
 

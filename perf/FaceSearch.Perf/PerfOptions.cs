@@ -12,7 +12,7 @@ sealed record PerfOptions(IReadOnlyList<Case> Cases)
         ./build.sh perf --table                perf/results as Markdown
         ./build.sh perf micro [filter]         single ops with BenchmarkDotNet
           --threads n      threads of both sides (1)
-          --seconds s      for each side of a case (2.4)
+          --seconds s      for each side of a case (4)
           --neighbour      time each case alone and beside a busy process on one core; writes no row
           --no-peer        ours alone
           --skip-usual     leave the peer's usual form out (it needs 19 GB for a million identities)
@@ -20,7 +20,7 @@ sealed record PerfOptions(IReadOnlyList<Case> Cases)
         """;
 
     public int Threads { get; init; } = 1;
-    public double Seconds { get; init; } = 2.4;
+    public double Seconds { get; init; } = 4;
     public string Results { get; init; } = Path.Combine("perf", "results");
     public bool Neighbour { get; init; }
     public bool Peer { get; init; } = true;

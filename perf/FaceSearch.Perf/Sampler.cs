@@ -10,7 +10,8 @@ sealed record Step(Action Run, Action? Prepare = null, int Repeats = 1, Func<dou
 /// <summary>
 /// The child's half of a measurement, the same code for us and for the peer: warms up, says `ready`, and then answers each
 /// number of seconds on its input by one line with the times of the steps it did. Between two questions it sleeps, so that
-/// several processes can take turns within one minute. Ends with its input.
+/// several processes can take turns within one minute; the first step after that finds caches that were
+/// others' meanwhile, and is not timed unless steps are long. Ends with its input.
 /// </summary>
 static class Sampler
 {
@@ -20,22 +21,31 @@ static class Sampler
 
     public static void Serve(Step step, TextReader questions, TextWriter answers)
     {
-        Warm(step);
+        bool isLong = !Warm(step);
         answers.WriteLine(Ready);
         while (questions.ReadLine() is { Length: > 0 } seconds)
+        {
+            if (!isLong) Once(step);
             answers.WriteLine(Take(step, double.Parse(seconds, CultureInfo.InvariantCulture)).Text);
+        }
     }
 
-    /// Two steps at least; one where a step is so long that nothing short matters.
-    static void Warm(Step step)
+    /// Two steps at least; one, and false, where a step is so long that nothing short matters.
+    static bool Warm(Step step)
     {
         var watch = Stopwatch.StartNew();
         for (int n = 1; ; n++)
         {
-            step.Prepare?.Invoke();
-            step.Run();
-            if (watch.Elapsed.TotalSeconds > (n == 1 ? LongStep : WarmSeconds)) return;
+            Once(step);
+            double seconds = watch.Elapsed.TotalSeconds;
+            if (seconds > (n == 1 ? LongStep : WarmSeconds)) return n > 1;
         }
+    }
+
+    static void Once(Step step)
+    {
+        step.Prepare?.Invoke();
+        step.Run();
     }
 
     public static Sample Take(Step step, double seconds)
