@@ -51,7 +51,9 @@ sealed class ProfiledStep : IProfiled
     {
         using var meter = device.NewMeter();
         using var step = new ProfiledStep(meter, op, size, gradients);
+        // The first step also finds out the result's shape, by an op of its own.
         step.Step(new(meter));
+        meter.ResetPeak();
         step.Step(new(meter));
         return meter.PeakBytes;
     }

@@ -114,7 +114,7 @@ static unsafe class Lanes
         p = V.Fma(p, f, V.Create(1.6666665459e-1f));
         p = V.Fma(p, f, V.Create(5.0000001201e-1f));
         p = V.Fma(p * f, f, f + V.Create(1));
-        return V.TimesPowerOf2(p, V.Min(n, V.Create(127)));
+        return V.TimesPowerOf2(p, n);
     }
 }
 

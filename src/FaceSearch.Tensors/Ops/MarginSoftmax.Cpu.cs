@@ -25,13 +25,12 @@ public sealed unsafe partial class Cpu<V>
             float* most = Of(logSums) + 2L * group * tiling.PaddedBatch, sum = most + tiling.PaddedBatch;
             new Span<float>(most, tiling.PaddedBatch).Fill(MarginTile.Excluded);
             new Span<float>(sum, tiling.PaddedBatch).Clear();
-            float* scratch = Scratch(worker, tiling.ScratchFloats), inverses = stackalloc float[MarginTiling.TileClasses];
+            float* scratch = Scratch(worker, tiling.ScratchFloats);
             for (int t = tiling.FirstTile(group); t < tiling.FirstTile(group + 1); t++)
             {
-                var tile = new MarginTile(tiling, t, taking, scratch, forLogits: true);
-                bool finite = tile.InverseLengths(inverses);
+                var tile = new MarginTile(tiling, t, taking, rows.InverseLengths!, scratch);
                 var kept = rows.KeptOf(tiling, t);
-                tile.ComputeLogits(Of(rowStrips), inverses, margin.FalseScale, kept);
+                bool finite = tile.ComputeLogits(Of(rowStrips), margin.FalseScale, kept, measures: true);
                 tile.Exclude(labels, Of(rows.Cosines), kept);
                 tile.AddToLogSums(most, sum);
                 // The vectors' Max drops a NaN: a broken centre must still show in the loss.
@@ -73,21 +72,20 @@ public sealed unsafe partial class Cpu<V>
         PrepareRows(tiling, labels, margin, rows, Of(dLoss)[0] / Counted(labels), Of(rowGradients));
         workers.Run(tiling.Groups, (group, worker) =>
         {
-            float* scratch = Scratch(worker, tiling.ScratchFloats), inverses = stackalloc float[MarginTiling.TileClasses], along = stackalloc float[MarginTiling.TileClasses];
+            float* scratch = Scratch(worker, tiling.ScratchFloats), along = stackalloc float[MarginTiling.TileClasses];
             float* partial = partials is null ? null : Of(partials) + (long)group * tiling.PaddedDimension * tiling.PaddedBatch;
             for (int t = tiling.FirstTile(group); t < tiling.FirstTile(group + 1); t++)
             {
                 var kept = rows.KeptOf(tiling, t);
-                var tile = new MarginTile(tiling, t, taking, scratch, forLogits: kept is null);
-                tile.PackCentres(inverses);
+                var tile = new MarginTile(tiling, t, taking, rows.InverseLengths!, scratch);
                 if (kept is null)
                 {
-                    tile.ComputeLogits(Of(rowStrips!), inverses, margin.FalseScale, null);
+                    tile.ComputeLogits(Of(rowStrips!), margin.FalseScale, null, measures: false);
                     tile.Exclude(labels, null, null);
                 }
-                tile.ToGradients(kept, labels, logSums, weights, trueGradients, Of(rows.Cosines), inverses, margin.FalseScale, along);
+                tile.ToGradients(kept, labels, logSums, weights, trueGradients, Of(rows.Cosines), margin.FalseScale, along);
                 if (partial is not null) tile.ToRows(partial, add: t > tiling.FirstTile(group), target);
-                if (target.IsNeeded) tile.FinishCentres(Of(columnStrips), along, inverses, target);
+                if (target.IsNeeded) tile.FinishCentres(Of(columnStrips), along, target);
             }
         });
         if (dUnit is not null) SumPartials(tiling, Of(partials!), dUnit);

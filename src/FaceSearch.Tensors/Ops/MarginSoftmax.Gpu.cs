@@ -20,6 +20,8 @@ public sealed partial class Gpu
 
     // The backward pass has the exact cosines at the price of one more product, which is what GPUs are good at.
     private protected override bool RoundsCosines => false;
+    // On tensor cores they are of the centres as rounded, a piece at a time.
+    internal override bool KeepsLengths => !IsMixed;
 
     internal override void MarginSoftmax(Tensor unit, Tensor centres, int[] labels, Margin margin, MarginRows rows, Tensor loss)
     {
@@ -32,10 +34,10 @@ public sealed partial class Gpu
         }
         int batch = unit.Shape.Rows, dimension = unit.Shape.Cols, classes = rows.ClassesOf(centres);
         int tiles = Tiles(classes), ranges = Math.Min(ClassRanges, tiles), tilesPerRange = (tiles + ranges - 1) / ranges;
-        using Tensor numbers = NumbersOf(rows.Exchange, new() { Margin = margin }, labels), inverses = New(Shape.Of(classes)), sums = New(Shape.Of(ranges, 2, batch)), taking = Taking(centres, rows);
+        using Tensor numbers = NumbersOf(rows.Exchange, new() { Margin = margin }, labels), sums = New(Shape.Of(ranges, 2, batch)), taking = Taking(centres, rows);
         var own = LabelsOf(numbers, rows, batch);
-        Launch(new InverseLengths(Of(taking), Of(inverses), classes, dimension), (classes + InverseLengths.Rows - 1) / InverseLengths.Rows);
-        Launch(new LogSums(MatrixOperand.Rows(Of(unit), batch, dimension), MatrixOperand.Rows(Of(taking), classes, dimension), Of(inverses), own,
+        Launch(new InverseLengths(Of(taking), Of(rows.InverseLengths!), classes, dimension), (classes + InverseLengths.Rows - 1) / InverseLengths.Rows);
+        Launch(new LogSums(MatrixOperand.Rows(Of(unit), batch, dimension), MatrixOperand.Rows(Of(taking), classes, dimension), Of(rows.InverseLengths!), own,
             Of(rows.Cosines), Of(sums), margin.FalseScale, batch, classes, dimension, tilesPerRange), Tiles(batch), ranges);
         Launch(new JoinLosses(own, new(margin, Of(numbers)), Of(rows.Cosines), Of(sums), Of(rows.FalseLogSums), Of(loss), batch, ranges), 1);
     }
@@ -50,18 +52,17 @@ public sealed partial class Gpu
         int batch = unit.Shape.Rows, dimension = unit.Shape.Cols, classes = rows.ClassesOf(centres), rowTiles = Tiles(batch);
         // Whole tiles of classes, as many as the memory for their gradients holds.
         int most = Math.Min(classes, Math.Max(1, GradientFloats / batch / ProductTile.Side) * ProductTile.Side);
-        using Tensor numbers = NumbersOf(rows.Exchange, new() { Margin = margin, Rate = update?.Rate ?? 0 }, labels), inverses = New(Shape.Of(classes)), prepared = New(Shape.Of(3, batch));
+        using Tensor numbers = NumbersOf(rows.Exchange, new() { Margin = margin, Rate = update?.Rate ?? 0 }, labels), prepared = New(Shape.Of(3, batch));
         using Tensor gradients = New(Shape.Of(most, batch)), along = New(Shape.Of(rowTiles, most)), taking = Taking(centres, rows);
         var own = LabelsOf(numbers, rows, batch);
         // A step of SGD goes to the centres themselves.
         bool scatters = update is not null && rows.Drawn is not null;
-        Launch(new InverseLengths(Of(taking), Of(inverses), classes, dimension), (classes + InverseLengths.Rows - 1) / InverseLengths.Rows);
         Pass(new PrepareRows(own, new(margin, Of(numbers)), Of(rows.Cosines), Of(rows.FalseLogSums), Of(dLoss), Of(prepared), batch), batch);
         for (int first = 0; first < classes; first += most)
         {
             int count = Math.Min(most, classes - first);
             var some = Slice(taking);
-            var inverse = Of(inverses).SubView(first, count);
+            var inverse = Of(rows.InverseLengths!).SubView(first, count);
             Launch(new CosineGradients(MatrixOperand.Rows(some, count, dimension), MatrixOperand.Rows(Of(unit), batch, dimension), inverse, own, Of(prepared), Of(rows.Cosines),
                 Of(gradients), Of(along), margin.FalseScale, first, count, most, batch, dimension), Tiles(count), rowTiles);
             // Before the centres move.

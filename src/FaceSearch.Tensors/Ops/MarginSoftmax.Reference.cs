@@ -3,6 +3,7 @@ namespace FaceSearch.Tensors;
 public sealed partial class Reference
 {
     private protected override bool RoundsCosines => false;
+    internal override bool KeepsLengths => false;
 
     internal override void MarginSoftmax(Tensor unit, Tensor centres, int[] labels, Margin margin, MarginRows rows, Tensor loss)
     {

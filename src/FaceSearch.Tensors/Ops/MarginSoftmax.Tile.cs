@@ -16,42 +16,41 @@ public sealed unsafe partial class Cpu<V>
         readonly MarginTiling tiling;
         readonly int first, count;
         readonly IndexedRows source;
-        readonly float* centres, logits, strips, products;
+        readonly float* centres, logits, products, strip, inverses;
 
-        /// Logits need centres at equal distances; packing alone takes them from where they are.
-        public MarginTile(MarginTiling tiling, int tile, IndexedRows source, float* scratch, bool forLogits)
+        /// Inverse lengths are of all classes: what <see cref="ComputeLogits"/> writes with `measures`, and everything else reads.
+        public MarginTile(MarginTiling tiling, int tile, IndexedRows source, Tensor inverseLengths, float* scratch)
         {
             (this.tiling, this.source) = (tiling, source);
             (first, count) = (tile * MarginTiling.TileClasses, Math.Min(MarginTiling.TileClasses, tiling.Classes - tile * MarginTiling.TileClasses));
+            inverses = Of(inverseLengths) + first;
             logits = scratch;
-            strips = logits + tiling.LogitFloats;
-            products = strips + tiling.CentreFloats + tiling.PaddedDimension;
-            bool ragged = tiling.Dimension < tiling.PaddedDimension, copies = ragged || (forLogits && (count < MarginTiling.TileClasses || !source.AreAll));
-            if (!copies)
+            products = logits + tiling.LogitFloats;
+            strip = products + tiling.ProductFloats;
+            bool ragged = tiling.Dimension < tiling.PaddedDimension || count < MarginTiling.TileClasses;
+            if (!ragged && source.AreAll)
             {
-                centres = source.AreAll ? source[first] : null;
+                centres = source[first];
                 return;
             }
-            centres = products + tiling.CentreFloats;
-            if (ragged || count < MarginTiling.TileClasses) new Span<float>(centres, checked((int)tiling.CentreFloats)).Clear();
+            centres = strip + tiling.StripFloats;
+            if (ragged) new Span<float>(centres, checked((int)tiling.CentreFloats)).Clear();
             for (int c = 0; c < count; c++) new Span<float>(source[first + c], tiling.Dimension).CopyTo(new(centres + c * Stride, tiling.Dimension));
         }
 
         long Stride => tiling.PaddedDimension;
-        /// A centre in whole vectors.
-        float* Centre(int c) => centres is null ? source[first + c] : centres + c * Stride;
         /// The first float of the tile after this one, counted from the first of all.
         long NextTile => (long)(first + MarginTiling.TileClasses) * tiling.Dimension;
 
-        /// 1/‖w‖ of each centre, 0 for a centre of zeros. False if one has no finite length.
+        /// 1/‖w‖ of some centres, 0 for a centre of zeros. False if one has no finite length.
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        public bool InverseLengths(float* inverses)
+        bool InverseLengths(int begin, int end)
         {
             bool finite = true;
-            for (int c = 0; c < count; c++)
+            for (int c = begin; c < end; c++)
             {
                 V squares = V.Zero, others = V.Zero;
-                for (float* w = centres + c * Stride, end = w + tiling.PaddedDimension; w < end; w += 32)
+                for (float* w = centres + c * Stride, last = w + tiling.PaddedDimension; w < last; w += 32)
                 {
                     V v = V.Load(w), u = V.Load(w + 16);
                     squares = V.Fma(v, v, squares);
@@ -69,21 +68,29 @@ public sealed unsafe partial class Cpu<V>
             return squares == 0 ? 0 : 1 / MathF.Sqrt(squares);
         }
 
-        /// logits = scale · ŵ · x̂ for all classes of the tile and all rows; keeps the cosines in 16 bits where asked.
+        /// logits = scale · ŵ · x̂ for all classes of the tile and all rows; keeps the cosines in 16 bits where asked, and measures the centres,
+        /// unless that has been done. A few classes at a time, which then lie in the first-level cache. False if a centre measured has no finite length.
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        public void ComputeLogits(float* rowStrips, float* inverses, float scale, Tensor? kept)
+        public bool ComputeLogits(float* rowStrips, float scale, Tensor? kept, bool measures)
         {
+            bool finite = true;
             long next = NextTile;
             for (int k = 0; k < tiling.Dimension; k += MarginTiling.Depth)
             {
                 int depth = Math.Min(MarginTiling.Depth, tiling.Dimension - k);
-                for (int b = 0; b < tiling.Batch; b += Panels.Width)
-                    for (int c = 0; c < count; c += Panels.Rows, next += Panels.Ahead(depth))
+                for (int c = 0; c < count; c += Panels.Rows)
+                {
+                    int end = Math.Min(count, c + Panels.Rows);
+                    if (k == 0 && measures) finite &= InverseLengths(c, end);
+                    for (int b = 0; b < tiling.Batch; b += Panels.Width, next += Panels.Ahead(depth))
                         Panels.Product(depth, centres + c * Stride + k, Stride, 1, rowStrips + (long)b * tiling.Dimension + k * Panels.Width, Row(c) + b, tiling.LogitStride, add: k > 0, source.At(next));
+                    if (k + depth < tiling.Dimension) continue;
+                    for (int i = c; i < end; i++)
+                        if (kept is null) Scale(Row(i), inverses[i] * scale);
+                        else ScaleAndKeep(Row(i), inverses[i] * scale, inverses[i] * short.MaxValue, KeptRow(kept, i));
+                }
             }
-            for (int c = 0; c < count; c++)
-                if (kept is null) Scale(Row(c), inverses[c] * scale);
-                else ScaleAndKeep(Row(c), inverses[c] * scale, inverses[c] * short.MaxValue, KeptRow(kept, c));
+            return finite;
         }
 
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -133,12 +140,13 @@ public sealed unsafe partial class Cpu<V>
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public void AddToLogSums(float* most, float* sum)
         {
+            long stride = tiling.LogitStride, end = count * stride;
             for (int b = 0; b < tiling.Batch; b += 16)
             {
                 V before = V.Load(most + b), now = before;
-                for (int c = 0; c < count; c++) now = V.Max(now, V.Load(Row(c) + b));
+                for (float* z = logits + b, last = z + end; z < last; z += stride) now = V.Max(now, V.Load(z));
                 V s = V.Load(sum + b) * Lanes.Exp(before - now);
-                for (int c = 0; c < count; c++) s += Lanes.Exp(V.Load(Row(c) + b) - now);
+                for (float* z = logits + b, last = z + end; z < last; z += stride) s += Lanes.Exp(V.Load(z) - now);
                 V.Store(now, most + b);
                 V.Store(s, sum + b);
             }

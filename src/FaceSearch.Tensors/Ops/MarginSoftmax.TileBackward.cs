@@ -6,33 +6,9 @@ public sealed unsafe partial class Cpu<V>
 {
     readonly partial struct MarginTile
     {
-        /// 1/‖w‖ as <see cref="InverseLengths"/>, and the centres in strips [⌈d/Width⌉][TileClasses][Width].
-        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        public void PackCentres(float* inverses)
-        {
-            bool finite = true;
-            int strip = tiling.StripFloats(Panels.Width);
-            for (int c = 0; c < count; c++)
-            {
-                float* from = Centre(c), to = strips + c * Panels.Width;
-                V squares = V.Zero, others = V.Zero;
-                for (int k = 0; k < tiling.PaddedDimension; k += 32, from += 32)
-                {
-                    V v = V.Load(from), w = V.Load(from + 16);
-                    squares = V.Fma(v, v, squares);
-                    others = V.Fma(w, w, others);
-                    V.Store(v, to);
-                    to += Panels.Width == 32 ? 16 : strip;
-                    V.Store(w, to);
-                    to += Panels.Width == 32 ? strip - 16 : strip;
-                }
-                inverses[c] = Inverse(V.Sum(squares + others), ref finite);
-            }
-        }
-
         /// Logits, or the kept cosines → (∂L/∂cos)/‖w‖, and along[c] = Σ over rows of that times cos.
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        public void ToGradients(Tensor? kept, int[] labels, float* logSums, float* weights, float* trueGradients, float* trueCosines, float* inverses, float scale, float* along)
+        public void ToGradients(Tensor? kept, int[] labels, float* logSums, float* weights, float* trueGradients, float* trueCosines, float scale, float* along)
         {
             V keptScale = V.Create(scale / short.MaxValue);
             for (int c = 0; c < count; c++)
@@ -40,6 +16,7 @@ public sealed unsafe partial class Cpu<V>
                 V sum = V.Zero, inverse = V.Create(inverses[c]);
                 float* row = Row(c);
                 short* cosines = kept is null ? null : KeptRow(kept, c);
+                if (kept is not null) Lanes.Prefetch((float*)KeptRow(kept, c + MarginTiling.TileClasses), tiling.PaddedBatch / 32);
                 for (int b = 0; b < tiling.Batch; b += 16)
                 {
                     V z = kept is null ? V.Load(row + b) : Restored(cosines + b, keptScale), g = Lanes.Exp(z - V.Load(logSums + b)) * (V.Load(weights + b) * inverse);
@@ -58,20 +35,25 @@ public sealed unsafe partial class Cpu<V>
             }
         }
 
-        /// partial = gradientsᵀ · W, or += where asked, in strips [⌈d/Width⌉][PaddedBatch][Width]. Asks for what FinishCentres will change, if any.
+        /// partial = gradientsᵀ · W, or += where asked, in strips [⌈d/Width⌉][PaddedBatch][Width]. Each strip of W is copied first: a column of it
+        /// where it lies falls into few sets of the first-level cache. Asks for what FinishCentres will change, if any.
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public void ToRows(float* partial, bool add, in CentreTarget target)
         {
-            float* strip = strips;
             long next = (long)first * tiling.Dimension;
-            for (int k = 0; k < tiling.Dimension; k += Panels.Width, strip += tiling.StripFloats(Panels.Width))
+            for (int k = 0; k < tiling.Dimension; k += Panels.Width)
+            {
+                float* to = strip;
+                for (float* from = centres + k, end = from + count * Stride; from < end; from += Stride)
+                    for (int i = 0; i < Panels.Width; i += 16, to += 16) V.Store(V.Load(from + i), to);
                 for (int b = 0; b < tiling.Batch; b += Panels.Rows, next += Panels.Ahead(count))
                     Panels.Product(count, logits + b, 1, tiling.LogitStride, strip, partial + (long)k * tiling.PaddedBatch + b * Panels.Width, Panels.Width, add, target.Changes.At(next));
+            }
         }
 
         /// Hands each centre's dw = gradients · x̂ − along/‖w‖ · w to its gradient, or to its update.
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        public void FinishCentres(float* columnStrips, float* along, float* inverses, in CentreTarget target)
+        public void FinishCentres(float* columnStrips, float* along, in CentreTarget target)
         {
             long next = NextTile;
             for (int c = 0; c < count; c += Panels.Rows)

@@ -22,13 +22,14 @@ readonly record struct MarginTiling(int Batch, int Dimension, int Classes)
     public int Groups => Math.Clamp(Tiles / LeastTilesPerGroup, 1, MostGroups);
     public int PaddedBatch => (Batch + 31) / 32 * 32;
     public int PaddedDimension => (Dimension + 31) / 32 * 32;
-    /// Sixteen floats more than the batch, lest a column of logits fall into few sets of the cache; likewise between strips.
+    /// Sixteen floats more than the batch, lest a column of logits fall into few sets of the cache.
     public int LogitStride => PaddedBatch + 16;
-    public int StripFloats(int width) => TileClasses * width + 16;
     public long LogitFloats => (long)TileClasses * LogitStride;
     public long CentreFloats => (long)TileClasses * PaddedDimension;
-    /// Logits, centres in strips, a copy of a ragged tile's centres, and the products of a few of them.
-    public long ScratchFloats => LogitFloats + 3 * CentreFloats + PaddedDimension;
+    public long ProductFloats => 8L * PaddedDimension;
+    public long StripFloats => TileClasses * 32;
+    /// Logits, the products of a few classes, a strip of a tile's centres, and a copy of a ragged tile's.
+    public long ScratchFloats => LogitFloats + ProductFloats + StripFloats + CentreFloats;
 
     public Shape Strips => Shape.Of(PaddedDimension, PaddedBatch);
     public Shape LogSums => Shape.Of(Groups, 2, PaddedBatch);

@@ -10,9 +10,9 @@ public sealed record CentreUpdate(Tensor? Velocity, float Rate, float Momentum, 
 }
 
 /// What the forward pass keeps of each row: the cosine to its own class [B] and the log-sum-exp of the other classes' logits [B];
-/// and of the first classes the cosines to all rows in 16 bits, or null. Drawn: the classes that take part, null for all; classes and
+/// of the first classes the cosines to all rows in 16 bits, or null; and of the centres that take part 1/‖w‖ [C], where the device keeps them. Drawn: the classes that take part, null for all; classes and
 /// labels are then counted by their places among them.
-readonly record struct MarginRows(Tensor Cosines, Tensor FalseLogSums, Tensor? Kept, StepExchange? Exchange = null, Drawn? Drawn = null)
+readonly record struct MarginRows(Tensor Cosines, Tensor FalseLogSums, Tensor? Kept, Tensor? InverseLengths = null, StepExchange? Exchange = null, Drawn? Drawn = null)
 {
     /// How many of the centres take part.
     public int ClassesOf(Tensor centres) => Drawn?.Count ?? centres.Shape.Rows;
@@ -31,6 +31,8 @@ public abstract partial class Device
     private protected static int Counted(int[] labels) => Math.Max(1, labels.Count(label => label >= 0));
     /// Whether the backward pass may take cosines rounded to 16 bits.
     private protected virtual bool RoundsCosines => true;
+    /// Whether the backward pass takes 1/‖w‖ of each centre from the forward pass.
+    internal virtual bool KeepsLengths => true;
     internal bool Keeps(MarginTiling tiling) => RoundsCosines && tiling.KeptTiles > 0;
 }
 
@@ -75,7 +77,7 @@ public static partial class Ops
         bool backward = unit.Tape is { Records: true } && (unit.NeedsGradient || centres.NeedsGradient);
         Tensor loss = unit.Like(Shape.Of(1));
         var kept = backward && !recompute && device.Keeps(tiling) ? unit.Like(tiling.Kept) : null;
-        var rows = new MarginRows(unit.Like(Shape.Of(tiling.Batch)), unit.Like(Shape.Of(tiling.Batch)), kept, exchange, drawn);
+        var rows = new MarginRows(unit.Like(Shape.Of(tiling.Batch)), unit.Like(Shape.Of(tiling.Batch)), kept, device.KeepsLengths ? unit.Like(Shape.Of(tiling.Classes)) : null, exchange, drawn);
         device.MarginSoftmax(unit, centres, labels, margin, rows, loss);
         long macs = (long)tiling.Batch * tiling.Classes * tiling.Dimension;
         int again = recompute ? tiling.Classes : tiling.Classes - tiling.Kept.Rows;
@@ -87,6 +89,7 @@ public static partial class Ops
             if (dCentres is not null) dCentres.OfRows = drawn?.Classes.Share();
             device.MarginSoftmaxBackward(unit, centres, labels, margin, rows, dLoss, dUnit, dCentres, update);
             kept?.Dispose();
+            rows.InverseLengths?.Dispose();
             if (dUnit is not null) unit.Accumulate(dUnit);
             if (dCentres is not null) centres.Accumulate(dCentres);
         });
