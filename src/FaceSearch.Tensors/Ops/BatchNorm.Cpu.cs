@@ -107,15 +107,15 @@ public sealed unsafe partial class Cpu<V>
         {
             V a = R.Load<V>(x, lanes) - k, b = R.Load<V>(x + stride, lanes) - k;
             s0 += a;
-            q0 = V.Fma(a, a, q0);
+            V.AddProduct(ref q0, a, a);
             s1 += b;
-            q1 = V.Fma(b, b, q1);
+            V.AddProduct(ref q1, b, b);
         }
         if (i < pixels)
         {
             V last = R.Load<V>(x, lanes) - k;
             s0 += last;
-            q0 = V.Fma(last, last, q0);
+            V.AddProduct(ref q0, last, last);
         }
         V.Store(s0 + s1, partial);
         V.Store(q0 + q1, partial + 16);

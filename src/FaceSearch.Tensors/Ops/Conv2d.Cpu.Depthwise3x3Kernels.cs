@@ -51,7 +51,7 @@ public sealed unsafe partial class Cpu<V>
                 {
                     V offset = v - k;
                     sum += offset;
-                    squares = V.Fma(offset, offset, squares);
+                    V.AddProduct(ref squares, offset, offset);
                 }
                 v = last.Apply(v);
                 if (S.Is) V.Stream(v, y);
@@ -114,15 +114,15 @@ public sealed unsafe partial class Cpu<V>
                 if (S.Is) V.Stream(v, dx);
                 else V.Store(v, dx);
                 u = load.Apply(u, v, ref h, ref along, ref ofSlope);
-                d0 = V.Fma(u, a0, d0);
-                d1 = V.Fma(u, a1, d1);
-                d2 = V.Fma(u, a2, d2);
-                d3 = V.Fma(u, b0, d3);
-                d4 = V.Fma(u, b1, d4);
-                d5 = V.Fma(u, b2, d5);
-                d6 = V.Fma(u, c0, d6);
-                d7 = V.Fma(u, c1, d7);
-                d8 = V.Fma(u, c2, d8);
+                V.AddProduct(ref d0, u, a0);
+                V.AddProduct(ref d1, u, a1);
+                V.AddProduct(ref d2, u, a2);
+                V.AddProduct(ref d3, u, b0);
+                V.AddProduct(ref d4, u, b1);
+                V.AddProduct(ref d5, u, b2);
+                V.AddProduct(ref d6, u, c0);
+                V.AddProduct(ref d7, u, c1);
+                V.AddProduct(ref d8, u, c2);
                 (a0, a1, b0, b1, c0, c1) = (a1, a2, b1, b2, c1, c2);
             }
         }
@@ -170,7 +170,7 @@ public sealed unsafe partial class Cpu<V>
                 V u = V.Load(x), v = b0 * V.Load(w + 64);
                 if (S.Is) V.Stream(v, dx);
                 else V.Store(v, dx);
-                d4 = V.Fma(load.Apply(u, v, ref h, ref along, ref ofSlope), b0, d4);
+                V.AddProduct(ref d4, load.Apply(u, v, ref h, ref along, ref ofSlope), b0);
                 if (bottom)
                 {
                     u = V.Load(x + down);
@@ -178,8 +178,8 @@ public sealed unsafe partial class Cpu<V>
                     if (S.Is) V.Stream(v, dx + down);
                     else V.Store(v, dx + down);
                     u = load.Apply(u, v, ref h, ref along, ref ofSlope);
-                    d7 = V.Fma(u, b0, d7);
-                    d1 = V.Fma(u, c0, d1);
+                    V.AddProduct(ref d7, u, b0);
+                    V.AddProduct(ref d1, u, c0);
                 }
                 if (right < width)
                 {
@@ -188,8 +188,8 @@ public sealed unsafe partial class Cpu<V>
                     if (S.Is) V.Stream(v, dx + 16);
                     else V.Store(v, dx + 16);
                     u = load.Apply(u, v, ref h, ref along, ref ofSlope);
-                    d5 = V.Fma(u, b0, d5);
-                    d3 = V.Fma(u, b1, d3);
+                    V.AddProduct(ref d5, u, b0);
+                    V.AddProduct(ref d3, u, b1);
                     if (bottom)
                     {
                         u = V.Load(x + down + 16);
@@ -197,10 +197,10 @@ public sealed unsafe partial class Cpu<V>
                         if (S.Is) V.Stream(v, dx + down + 16);
                         else V.Store(v, dx + down + 16);
                         u = load.Apply(u, v, ref h, ref along, ref ofSlope);
-                        d8 = V.Fma(u, b0, d8);
-                        d6 = V.Fma(u, b1, d6);
-                        d2 = V.Fma(u, c0, d2);
-                        d0 = V.Fma(u, c1, d0);
+                        V.AddProduct(ref d8, u, b0);
+                        V.AddProduct(ref d6, u, b1);
+                        V.AddProduct(ref d2, u, c0);
+                        V.AddProduct(ref d0, u, c1);
                     }
                 }
                 (b0, c0) = (b1, c1);

@@ -14,20 +14,20 @@ public sealed unsafe partial class Cpu<V>
         {
             float* p = x + offsets[tap];
             var u = V.Load(w);
-            a0 = V.Fma(V.Load(p), u, a0);
-            if (P.Value > 1) a1 = V.Fma(V.Load(p + 16), u, a1);
-            if (P.Value > 2) a2 = V.Fma(V.Load(p + 32), u, a2);
-            if (P.Value > 3) a3 = V.Fma(V.Load(p + 48), u, a3);
-            if (P.Value > 4) a4 = V.Fma(V.Load(p + 64), u, a4);
-            if (P.Value > 5) a5 = V.Fma(V.Load(p + 80), u, a5);
-            if (P.Value > 6) a6 = V.Fma(V.Load(p + 96), u, a6);
-            if (P.Value > 7) a7 = V.Fma(V.Load(p + 112), u, a7);
-            if (P.Value > 8) a8 = V.Fma(V.Load(p + 128), u, a8);
-            if (P.Value > 9) a9 = V.Fma(V.Load(p + 144), u, a9);
-            if (P.Value > 10) a10 = V.Fma(V.Load(p + 160), u, a10);
-            if (P.Value > 11) a11 = V.Fma(V.Load(p + 176), u, a11);
-            if (P.Value > 12) a12 = V.Fma(V.Load(p + 192), u, a12);
-            if (P.Value > 13) a13 = V.Fma(V.Load(p + 208), u, a13);
+            V.AddProduct(ref a0, V.Load(p), u);
+            if (P.Value > 1) V.AddProduct(ref a1, V.Load(p + 16), u);
+            if (P.Value > 2) V.AddProduct(ref a2, V.Load(p + 32), u);
+            if (P.Value > 3) V.AddProduct(ref a3, V.Load(p + 48), u);
+            if (P.Value > 4) V.AddProduct(ref a4, V.Load(p + 64), u);
+            if (P.Value > 5) V.AddProduct(ref a5, V.Load(p + 80), u);
+            if (P.Value > 6) V.AddProduct(ref a6, V.Load(p + 96), u);
+            if (P.Value > 7) V.AddProduct(ref a7, V.Load(p + 112), u);
+            if (P.Value > 8) V.AddProduct(ref a8, V.Load(p + 128), u);
+            if (P.Value > 9) V.AddProduct(ref a9, V.Load(p + 144), u);
+            if (P.Value > 10) V.AddProduct(ref a10, V.Load(p + 160), u);
+            if (P.Value > 11) V.AddProduct(ref a11, V.Load(p + 176), u);
+            if (P.Value > 12) V.AddProduct(ref a12, V.Load(p + 192), u);
+            if (P.Value > 13) V.AddProduct(ref a13, V.Load(p + 208), u);
         }
         V.Store(a0, y);
         if (P.Value > 1) V.Store(a1, y + 1 * step);
@@ -101,15 +101,15 @@ public sealed unsafe partial class Cpu<V>
             for (float* end = dy + columns * 16; dy < end; dy += 16, p += 16)
             {
                 var u = V.Load(dy);
-                a0 = V.Fma(V.Load(p + o0), u, a0);
-                if (T.Value > 1) a1 = V.Fma(V.Load(p + o1), u, a1);
-                if (T.Value > 2) a2 = V.Fma(V.Load(p + o2), u, a2);
-                if (T.Value > 3) a3 = V.Fma(V.Load(p + o3), u, a3);
-                if (T.Value > 4) a4 = V.Fma(V.Load(p + o4), u, a4);
-                if (T.Value > 5) a5 = V.Fma(V.Load(p + o5), u, a5);
-                if (T.Value > 6) a6 = V.Fma(V.Load(p + o6), u, a6);
-                if (T.Value > 7) a7 = V.Fma(V.Load(p + o7), u, a7);
-                if (T.Value > 8) a8 = V.Fma(V.Load(p + o8), u, a8);
+                V.AddProduct(ref a0, V.Load(p + o0), u);
+                if (T.Value > 1) V.AddProduct(ref a1, V.Load(p + o1), u);
+                if (T.Value > 2) V.AddProduct(ref a2, V.Load(p + o2), u);
+                if (T.Value > 3) V.AddProduct(ref a3, V.Load(p + o3), u);
+                if (T.Value > 4) V.AddProduct(ref a4, V.Load(p + o4), u);
+                if (T.Value > 5) V.AddProduct(ref a5, V.Load(p + o5), u);
+                if (T.Value > 6) V.AddProduct(ref a6, V.Load(p + o6), u);
+                if (T.Value > 7) V.AddProduct(ref a7, V.Load(p + o7), u);
+                if (T.Value > 8) V.AddProduct(ref a8, V.Load(p + o8), u);
             }
         }
         V.Store(a0, dw);

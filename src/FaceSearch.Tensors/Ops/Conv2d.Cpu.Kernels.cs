@@ -118,20 +118,20 @@ public sealed unsafe partial class Cpu<V>
                     for (float* end = p + channels; p < end; p++, weights += 16 * O.Value)
                     {
                         V u = V.Load(weights), v = O.Value > 1 ? V.Load(weights + 16) : V.Zero, t;
-                        { t = V.Create(p[0]); a0 = V.Fma(t, u, a0); if (O.Value > 1) b0 = V.Fma(t, v, b0); }
-                        if (P.Value > 1) { t = V.Create(p[16]); a1 = V.Fma(t, u, a1); if (O.Value > 1) b1 = V.Fma(t, v, b1); }
-                        if (P.Value > 2) { t = V.Create(p[32]); a2 = V.Fma(t, u, a2); if (O.Value > 1) b2 = V.Fma(t, v, b2); }
-                        if (P.Value > 3) { t = V.Create(p[48]); a3 = V.Fma(t, u, a3); if (O.Value > 1) b3 = V.Fma(t, v, b3); }
-                        if (P.Value > 4) { t = V.Create(p[64]); a4 = V.Fma(t, u, a4); if (O.Value > 1) b4 = V.Fma(t, v, b4); }
-                        if (P.Value > 5) { t = V.Create(p[80]); a5 = V.Fma(t, u, a5); if (O.Value > 1) b5 = V.Fma(t, v, b5); }
-                        if (P.Value > 6) { t = V.Create(p[96]); a6 = V.Fma(t, u, a6); if (O.Value > 1) b6 = V.Fma(t, v, b6); }
-                        if (P.Value > 7) { t = V.Create(p[112]); a7 = V.Fma(t, u, a7); if (O.Value > 1) b7 = V.Fma(t, v, b7); }
-                        if (P.Value > 8) { t = V.Create(p[128]); a8 = V.Fma(t, u, a8); if (O.Value > 1) b8 = V.Fma(t, v, b8); }
-                        if (P.Value > 9) { t = V.Create(p[144]); a9 = V.Fma(t, u, a9); if (O.Value > 1) b9 = V.Fma(t, v, b9); }
-                        if (P.Value > 10) { t = V.Create(p[160]); a10 = V.Fma(t, u, a10); if (O.Value > 1) b10 = V.Fma(t, v, b10); }
-                        if (P.Value > 11) { t = V.Create(p[176]); a11 = V.Fma(t, u, a11); if (O.Value > 1) b11 = V.Fma(t, v, b11); }
-                        if (P.Value > 12) { t = V.Create(p[192]); a12 = V.Fma(t, u, a12); if (O.Value > 1) b12 = V.Fma(t, v, b12); }
-                        if (P.Value > 13) { t = V.Create(p[208]); a13 = V.Fma(t, u, a13); if (O.Value > 1) b13 = V.Fma(t, v, b13); }
+                        { t = V.Create(p[0]); V.AddProduct(ref a0, t, u); if (O.Value > 1) V.AddProduct(ref b0, t, v); }
+                        if (P.Value > 1) { t = V.Create(p[16]); V.AddProduct(ref a1, t, u); if (O.Value > 1) V.AddProduct(ref b1, t, v); }
+                        if (P.Value > 2) { t = V.Create(p[32]); V.AddProduct(ref a2, t, u); if (O.Value > 1) V.AddProduct(ref b2, t, v); }
+                        if (P.Value > 3) { t = V.Create(p[48]); V.AddProduct(ref a3, t, u); if (O.Value > 1) V.AddProduct(ref b3, t, v); }
+                        if (P.Value > 4) { t = V.Create(p[64]); V.AddProduct(ref a4, t, u); if (O.Value > 1) V.AddProduct(ref b4, t, v); }
+                        if (P.Value > 5) { t = V.Create(p[80]); V.AddProduct(ref a5, t, u); if (O.Value > 1) V.AddProduct(ref b5, t, v); }
+                        if (P.Value > 6) { t = V.Create(p[96]); V.AddProduct(ref a6, t, u); if (O.Value > 1) V.AddProduct(ref b6, t, v); }
+                        if (P.Value > 7) { t = V.Create(p[112]); V.AddProduct(ref a7, t, u); if (O.Value > 1) V.AddProduct(ref b7, t, v); }
+                        if (P.Value > 8) { t = V.Create(p[128]); V.AddProduct(ref a8, t, u); if (O.Value > 1) V.AddProduct(ref b8, t, v); }
+                        if (P.Value > 9) { t = V.Create(p[144]); V.AddProduct(ref a9, t, u); if (O.Value > 1) V.AddProduct(ref b9, t, v); }
+                        if (P.Value > 10) { t = V.Create(p[160]); V.AddProduct(ref a10, t, u); if (O.Value > 1) V.AddProduct(ref b10, t, v); }
+                        if (P.Value > 11) { t = V.Create(p[176]); V.AddProduct(ref a11, t, u); if (O.Value > 1) V.AddProduct(ref b11, t, v); }
+                        if (P.Value > 12) { t = V.Create(p[192]); V.AddProduct(ref a12, t, u); if (O.Value > 1) V.AddProduct(ref b12, t, v); }
+                        if (P.Value > 13) { t = V.Create(p[208]); V.AddProduct(ref a13, t, u); if (O.Value > 1) V.AddProduct(ref b13, t, v); }
                     }
                 }
             }
@@ -229,14 +229,14 @@ public sealed unsafe partial class Cpu<V>
                     {
                         if (ahead != 0) Lanes.Prefetch(q0 + ahead, 1);
                         V u = V.Load(q0), v = O.Value > 1 ? V.Load(q1) : V.Zero, t;
-                        { t = V.Create(p[0]); a0 = V.Fma(t, u, a0); if (O.Value > 1) b0 = V.Fma(t, v, b0); }
-                        if (C.Value > 1) { t = V.Create(p[1]); a1 = V.Fma(t, u, a1); if (O.Value > 1) b1 = V.Fma(t, v, b1); }
-                        if (C.Value > 2) { t = V.Create(p[2]); a2 = V.Fma(t, u, a2); if (O.Value > 1) b2 = V.Fma(t, v, b2); }
-                        if (C.Value > 3) { t = V.Create(p[3]); a3 = V.Fma(t, u, a3); if (O.Value > 1) b3 = V.Fma(t, v, b3); }
-                        if (C.Value > 4) { t = V.Create(p[4]); a4 = V.Fma(t, u, a4); if (O.Value > 1) b4 = V.Fma(t, v, b4); }
-                        if (C.Value > 5) { t = V.Create(p[5]); a5 = V.Fma(t, u, a5); if (O.Value > 1) b5 = V.Fma(t, v, b5); }
-                        if (C.Value > 6) { t = V.Create(p[6]); a6 = V.Fma(t, u, a6); if (O.Value > 1) b6 = V.Fma(t, v, b6); }
-                        if (C.Value > 7) { t = V.Create(p[7]); a7 = V.Fma(t, u, a7); if (O.Value > 1) b7 = V.Fma(t, v, b7); }
+                        { t = V.Create(p[0]); V.AddProduct(ref a0, t, u); if (O.Value > 1) V.AddProduct(ref b0, t, v); }
+                        if (C.Value > 1) { t = V.Create(p[1]); V.AddProduct(ref a1, t, u); if (O.Value > 1) V.AddProduct(ref b1, t, v); }
+                        if (C.Value > 2) { t = V.Create(p[2]); V.AddProduct(ref a2, t, u); if (O.Value > 1) V.AddProduct(ref b2, t, v); }
+                        if (C.Value > 3) { t = V.Create(p[3]); V.AddProduct(ref a3, t, u); if (O.Value > 1) V.AddProduct(ref b3, t, v); }
+                        if (C.Value > 4) { t = V.Create(p[4]); V.AddProduct(ref a4, t, u); if (O.Value > 1) V.AddProduct(ref b4, t, v); }
+                        if (C.Value > 5) { t = V.Create(p[5]); V.AddProduct(ref a5, t, u); if (O.Value > 1) V.AddProduct(ref b5, t, v); }
+                        if (C.Value > 6) { t = V.Create(p[6]); V.AddProduct(ref a6, t, u); if (O.Value > 1) V.AddProduct(ref b6, t, v); }
+                        if (C.Value > 7) { t = V.Create(p[7]); V.AddProduct(ref a7, t, u); if (O.Value > 1) V.AddProduct(ref b7, t, v); }
                     }
                 }
             Put<O>(a0, b0, dw, dw + 16, add: true);

@@ -43,15 +43,15 @@ public sealed unsafe partial class Cpu<V>
             {
                 V a = V.Load(p) - k, b = V.Load(p + 16) - k;
                 s0 += a;
-                q0 = V.Fma(a, a, q0);
+                V.AddProduct(ref q0, a, a);
                 s1 += b;
-                q1 = V.Fma(b, b, q1);
+                V.AddProduct(ref q1, b, b);
             }
             if (p < end)
             {
                 V last = V.Load(p) - k;
                 s0 += last;
-                q0 = V.Fma(last, last, q0);
+                V.AddProduct(ref q0, last, last);
             }
             V.Store(k, to);
             V.Store(s0 + s1, to + 16);

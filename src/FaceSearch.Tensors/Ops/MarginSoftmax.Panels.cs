@@ -38,14 +38,14 @@ public sealed unsafe partial class Cpu<V>
                 for (int n = Math.Min(depth, TermsPerLine); n > 0; n--, k += column, b += 32)
                 {
                     V b0 = V.Load(b), b1 = V.Load(b + 16), t = V.Create(a[k]);
-                    c00 = V.Fma(t, b0, c00); c01 = V.Fma(t, b1, c01); t = V.Create(a1[k]);
-                    c10 = V.Fma(t, b0, c10); c11 = V.Fma(t, b1, c11); t = V.Create(a2[k]);
-                    c20 = V.Fma(t, b0, c20); c21 = V.Fma(t, b1, c21); t = V.Create(a3[k]);
-                    c30 = V.Fma(t, b0, c30); c31 = V.Fma(t, b1, c31); t = V.Create(a4[k]);
-                    c40 = V.Fma(t, b0, c40); c41 = V.Fma(t, b1, c41); t = V.Create(a5[k]);
-                    c50 = V.Fma(t, b0, c50); c51 = V.Fma(t, b1, c51); t = V.Create(a6[k]);
-                    c60 = V.Fma(t, b0, c60); c61 = V.Fma(t, b1, c61); t = V.Create(a7[k]);
-                    c70 = V.Fma(t, b0, c70); c71 = V.Fma(t, b1, c71);
+                    V.AddProduct(ref c00, t, b0); V.AddProduct(ref c01, t, b1); t = V.Create(a1[k]);
+                    V.AddProduct(ref c10, t, b0); V.AddProduct(ref c11, t, b1); t = V.Create(a2[k]);
+                    V.AddProduct(ref c20, t, b0); V.AddProduct(ref c21, t, b1); t = V.Create(a3[k]);
+                    V.AddProduct(ref c30, t, b0); V.AddProduct(ref c31, t, b1); t = V.Create(a4[k]);
+                    V.AddProduct(ref c40, t, b0); V.AddProduct(ref c41, t, b1); t = V.Create(a5[k]);
+                    V.AddProduct(ref c50, t, b0); V.AddProduct(ref c51, t, b1); t = V.Create(a6[k]);
+                    V.AddProduct(ref c60, t, b0); V.AddProduct(ref c61, t, b1); t = V.Create(a7[k]);
+                    V.AddProduct(ref c70, t, b0); V.AddProduct(ref c71, t, b1);
                 }
             }
             Put(c00, c01, c, add); Put(c10, c11, c += stride, add); Put(c20, c21, c += stride, add); Put(c30, c31, c += stride, add);
@@ -63,10 +63,10 @@ public sealed unsafe partial class Cpu<V>
                 for (int n = Math.Min(depth, TermsPerLine); n > 0; n--, k += column, b += 16)
                 {
                     V v = V.Load(b);
-                    c0 = V.Fma(V.Create(a[k]), v, c0);
-                    c1 = V.Fma(V.Create(a1[k]), v, c1);
-                    c2 = V.Fma(V.Create(a2[k]), v, c2);
-                    c3 = V.Fma(V.Create(a3[k]), v, c3);
+                    V.AddProduct(ref c0, V.Create(a[k]), v);
+                    V.AddProduct(ref c1, V.Create(a1[k]), v);
+                    V.AddProduct(ref c2, V.Create(a2[k]), v);
+                    V.AddProduct(ref c3, V.Create(a3[k]), v);
                 }
             }
             Put(c0, c, add);
@@ -85,8 +85,8 @@ public sealed unsafe partial class Cpu<V>
                 for (int n = Math.Min(depth, TermsPerLine); n > 0; n--, k += column, b += 16)
                 {
                     V v = V.Load(b);
-                    c0 = V.Fma(V.Create(a[k]), v, c0);
-                    c1 = V.Fma(V.Create(a[row + k]), v, c1);
+                    V.AddProduct(ref c0, V.Create(a[k]), v);
+                    V.AddProduct(ref c1, V.Create(a[row + k]), v);
                 }
             }
             Put(c0, c, add);

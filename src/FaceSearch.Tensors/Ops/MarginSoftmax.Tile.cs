@@ -53,8 +53,8 @@ public sealed unsafe partial class Cpu<V>
                 for (float* w = centres + c * Stride, last = w + tiling.PaddedDimension; w < last; w += 32)
                 {
                     V v = V.Load(w), u = V.Load(w + 16);
-                    squares = V.Fma(v, v, squares);
-                    others = V.Fma(u, u, others);
+                    V.AddProduct(ref squares, v, v);
+                    V.AddProduct(ref others, u, u);
                 }
                 inverses[c] = Inverse(V.Sum(squares + others), ref finite);
             }

@@ -20,7 +20,7 @@ public sealed unsafe partial class Cpu<V>
                 for (int b = 0; b < tiling.Batch; b += 16)
                 {
                     V z = kept is null ? V.Load(row + b) : Restored(cosines + b, keptScale), g = Lanes.Exp(z - V.Load(logSums + b)) * (V.Load(weights + b) * inverse);
-                    sum = V.Fma(g, z, sum);
+                    V.AddProduct(ref sum, g, z);
                     V.Store(g, row + b);
                 }
                 along[c] = V.Sum(sum) / scale;

@@ -41,18 +41,18 @@ public sealed unsafe partial class Cpu<V>
             for (int turns = Math.Min(16, depth); turns > 0; turns--, rows += L.TermStride, columns += 16 * C.Value)
             {
                 V u = V.Load(columns), v = C.Value > 1 ? V.Load(columns + 16) : V.Zero, t;
-                { t = V.Create(rows[0 * L.RowStride]); a0 = V.Fma(t, u, a0); if (C.Value > 1) b0 = V.Fma(t, v, b0); }
-                if (R.Value > 1) { t = V.Create(rows[1 * L.RowStride]); a1 = V.Fma(t, u, a1); if (C.Value > 1) b1 = V.Fma(t, v, b1); }
-                if (R.Value > 2) { t = V.Create(rows[2 * L.RowStride]); a2 = V.Fma(t, u, a2); if (C.Value > 1) b2 = V.Fma(t, v, b2); }
-                if (R.Value > 3) { t = V.Create(rows[3 * L.RowStride]); a3 = V.Fma(t, u, a3); if (C.Value > 1) b3 = V.Fma(t, v, b3); }
-                if (R.Value > 4) { t = V.Create(rows[4 * L.RowStride]); a4 = V.Fma(t, u, a4); if (C.Value > 1) b4 = V.Fma(t, v, b4); }
-                if (R.Value > 5) { t = V.Create(rows[5 * L.RowStride]); a5 = V.Fma(t, u, a5); if (C.Value > 1) b5 = V.Fma(t, v, b5); }
-                if (R.Value > 6) { t = V.Create(rows[6 * L.RowStride]); a6 = V.Fma(t, u, a6); if (C.Value > 1) b6 = V.Fma(t, v, b6); }
-                if (R.Value > 7) { t = V.Create(rows[7 * L.RowStride]); a7 = V.Fma(t, u, a7); if (C.Value > 1) b7 = V.Fma(t, v, b7); }
-                if (R.Value > 8) { t = V.Create(rows[8 * L.RowStride]); a8 = V.Fma(t, u, a8); if (C.Value > 1) b8 = V.Fma(t, v, b8); }
-                if (R.Value > 9) { t = V.Create(rows[9 * L.RowStride]); a9 = V.Fma(t, u, a9); if (C.Value > 1) b9 = V.Fma(t, v, b9); }
-                if (R.Value > 10) { t = V.Create(rows[10 * L.RowStride]); a10 = V.Fma(t, u, a10); if (C.Value > 1) b10 = V.Fma(t, v, b10); }
-                if (R.Value > 11) { t = V.Create(rows[11 * L.RowStride]); a11 = V.Fma(t, u, a11); if (C.Value > 1) b11 = V.Fma(t, v, b11); }
+                { t = V.Create(rows[0 * L.RowStride]); V.AddProduct(ref a0, t, u); if (C.Value > 1) V.AddProduct(ref b0, t, v); }
+                if (R.Value > 1) { t = V.Create(rows[1 * L.RowStride]); V.AddProduct(ref a1, t, u); if (C.Value > 1) V.AddProduct(ref b1, t, v); }
+                if (R.Value > 2) { t = V.Create(rows[2 * L.RowStride]); V.AddProduct(ref a2, t, u); if (C.Value > 1) V.AddProduct(ref b2, t, v); }
+                if (R.Value > 3) { t = V.Create(rows[3 * L.RowStride]); V.AddProduct(ref a3, t, u); if (C.Value > 1) V.AddProduct(ref b3, t, v); }
+                if (R.Value > 4) { t = V.Create(rows[4 * L.RowStride]); V.AddProduct(ref a4, t, u); if (C.Value > 1) V.AddProduct(ref b4, t, v); }
+                if (R.Value > 5) { t = V.Create(rows[5 * L.RowStride]); V.AddProduct(ref a5, t, u); if (C.Value > 1) V.AddProduct(ref b5, t, v); }
+                if (R.Value > 6) { t = V.Create(rows[6 * L.RowStride]); V.AddProduct(ref a6, t, u); if (C.Value > 1) V.AddProduct(ref b6, t, v); }
+                if (R.Value > 7) { t = V.Create(rows[7 * L.RowStride]); V.AddProduct(ref a7, t, u); if (C.Value > 1) V.AddProduct(ref b7, t, v); }
+                if (R.Value > 8) { t = V.Create(rows[8 * L.RowStride]); V.AddProduct(ref a8, t, u); if (C.Value > 1) V.AddProduct(ref b8, t, v); }
+                if (R.Value > 9) { t = V.Create(rows[9 * L.RowStride]); V.AddProduct(ref a9, t, u); if (C.Value > 1) V.AddProduct(ref b9, t, v); }
+                if (R.Value > 10) { t = V.Create(rows[10 * L.RowStride]); V.AddProduct(ref a10, t, u); if (C.Value > 1) V.AddProduct(ref b10, t, v); }
+                if (R.Value > 11) { t = V.Create(rows[11 * L.RowStride]); V.AddProduct(ref a11, t, u); if (C.Value > 1) V.AddProduct(ref b11, t, v); }
             }
         }
         Put<C>(a0, b0, to, add);

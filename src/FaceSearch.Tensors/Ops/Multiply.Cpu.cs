@@ -52,10 +52,10 @@ public sealed unsafe partial class Cpu<V>
         int i = 0;
         for (; i + 32 <= n; i += 32)
         {
-            even = V.Fma(V.Load(a + i), V.Load(b + i), even);
-            odd = V.Fma(V.Load(a + i + 16), V.Load(b + i + 16), odd);
+            V.AddProduct(ref even, V.Load(a + i), V.Load(b + i));
+            V.AddProduct(ref odd, V.Load(a + i + 16), V.Load(b + i + 16));
         }
-        if (i < n) even = V.Fma(V.Load(a + i), V.Load(b + i), even);
+        if (i < n) V.AddProduct(ref even, V.Load(a + i), V.Load(b + i));
         V.Store(even + odd, sums);
     }
 }

@@ -67,7 +67,7 @@ readonly unsafe struct NormaliseOnLoad<V> : IOnLoad<V> where V : struct, ILanes<
     {
         V offset = x - mean, v = V.Fma(offset, scale, beta), g = V.IfPositive(v, d, slope * d);
         h += g;
-        along = V.Fma(g, offset, along);
+        V.AddProduct(ref along, g, offset);
         ofSlope += V.IfPositive(v, V.Zero, v * d);
         return V.IfPositive(v, v, slope * v);
     }

@@ -40,10 +40,10 @@ public sealed unsafe partial class Cpu<V>
         int i = 0;
         for (; i + 32 <= n; i += 32)
         {
-            s = V.Fma(V.Load(a + i), V.Load(b + i), s);
-            t = V.Fma(V.Load(a + i + 16), V.Load(b + i + 16), t);
+            V.AddProduct(ref s, V.Load(a + i), V.Load(b + i));
+            V.AddProduct(ref t, V.Load(a + i + 16), V.Load(b + i + 16));
         }
-        for (; i < n; i += 16) s = V.Fma(Lanes.LoadPart<V>(a + i, n - i), Lanes.LoadPart<V>(b + i, n - i), s);
+        for (; i < n; i += 16) V.AddProduct(ref s, Lanes.LoadPart<V>(a + i, n - i), Lanes.LoadPart<V>(b + i, n - i));
         return V.Sum(s + t);
     }
 }
