@@ -7,9 +7,9 @@ namespace FaceSearch.Tensors;
 /// log-sum-exp. Backward: the logits again or the kept cosines, then two products of their gradients: with the centres into
 /// the group's part of dx̂, with the rows into dw, which goes to memory or straight into SGD, a few classes at a time.
 /// Three quarters of the time is the products' multiply-adds at the core's peak; what helped the rest: the next tile is
-/// asked for inside the products (5 %; in bursts between them it gained nothing), centres in strips that do not share
-/// cache sets, a first product that stores instead of adding to zeros. Tried and lost: tiles of 96 and 128 classes (no
-/// faster, more scratch), adding to a result that began as along·w (a pass over dW more).
+/// asked for inside the products (5 to 12 %; in bursts between them it gained nothing), a strip of centres copied right before
+/// its products, a first product that stores instead of adding to zeros. Tried and lost: tiles of 96 and 128 classes (no
+/// faster, more scratch), centres read where they lie, SGD strip by strip (10 % slower), adding to a result that began as along·w (a pass over dW more).
 /// </summary>
 public sealed unsafe partial class Cpu<V>
 {
