@@ -7,8 +7,16 @@ typedef unsigned long long u64;
 namespace emulate {
 thread_local Block* block;
 
-static constexpr int StackBytes = 256 << 10, GuardBytes = 256;
+// Stacks lie a few lines of the cache further apart than a power of two, lest their ends, where fibers live, fall into one set of it.
+static constexpr int MostThreads = 1024, StackBytes = (256 << 10) + 33 * 64, GuardBytes = 256;
 static constexpr unsigned char Guard = 0xA5;
+
+// The fibers of an operating-system thread. Once begun they run the threads of one block after another, also of the next launch.
+struct Fibers {
+    std::vector<Fiber> all{MostThreads};
+    char* stacks = (char*)mmap(nullptr, (i64)MostThreads * StackBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    ~Fibers() { munmap(stacks, (i64)MostThreads * StackBytes); }
+};
 
 [[noreturn]] static void go(Place& to)
 {
@@ -65,18 +73,27 @@ static const std::function<void()>* body(const std::function<void()>* set = null
 
 static void enter()
 {
-    (*body())();
-    Block& b = *block;
-    Fiber& fiber = b.fibers[b.thread];
-    for (auto& group : fiber.copies)
-        if (!group.empty()) fail("a thread ends with copies that nobody waited for");
-    fiber.done = true;
-    if (--b.live == 0) go(b.outside);
-    yield();
-    abort();
+    for (;;) {
+        (*body())();
+        Block& b = *block;
+        Fiber& fiber = b.fibers[b.thread];
+        for (auto& group : fiber.copies)
+            if (!group.empty()) fail("a thread ends with copies that nobody waited for");
+        fiber.done = true;
+        if (--b.live == 0) change(fiber.place, b.outside);
+        else yield();
+    }
 }
 
-static void run_block(Block& b, char* stacks)
+static void begin(Place& place, char* stack)
+{
+    place.begun = false;
+    getcontext(&place.start);
+    place.start.uc_stack = {stack, 0, StackBytes};
+    makecontext(&place.start, enter, 0);
+}
+
+static void run_block(Block& b)
 {
     memset(b.shared, 0xFF, b.launch.SharedBytes);
     memset(b.shared + b.launch.SharedBytes, Guard, GuardBytes);
@@ -89,10 +106,6 @@ static void run_block(Block& b, char* stacks)
         fiber.ready = nullptr;
         fiber.copies.assign(1, {});
         fiber.stored.clear();
-        fiber.place.begun = false;
-        getcontext(&fiber.place.start);
-        fiber.place.start.uc_stack = {stacks + (i64)t * StackBytes, 0, StackBytes};
-        makecontext(&fiber.place.start, enter, 0);
     }
     b.thread = b.launch.Backwards ? b.launch.Threads - 1 : 0;
     change(b.outside, b.fibers[b.thread].place);
@@ -104,17 +117,18 @@ static void run_block(Block& b, char* stacks)
 const char* run(const Launch& launch, int mostThreads, const std::function<void()>& kernel)
 {
     thread_local std::string error;
+    thread_local Fibers fibers;
     if (launch.Threads > mostThreads || launch.Threads % 32 != 0) return "threads must be a multiple of 32 within the launch bounds";
     Block b{};
     b.launch = launch;
-    b.fibers.resize(launch.Threads);
+    b.fibers = fibers.all.data();
+    for (int t = 0; t < launch.Threads; t++)
+        if (!b.fibers[t].place.begun) begin(b.fibers[t].place, fibers.stacks + (i64)t * StackBytes);
     b.warps.resize(launch.Threads / 32);
     b.warpgroups.resize((launch.Threads + 127) / 128);
     // What the launch gets lies no better than kernels may expect.
     b.base = (char*)aligned_alloc(1024, (128 + launch.SharedBytes + GuardBytes + 1023) / 1024 * 1024);
     b.shared = b.base + 128;
-    i64 stackBytes = (i64)launch.Threads * StackBytes;
-    char* stacks = (char*)mmap(nullptr, stackBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     block = &b;
     body(&kernel);
     i64 blocks = (i64)launch.GridX * launch.GridY * launch.GridZ;
@@ -123,10 +137,11 @@ const char* run(const Launch& launch, int mostThreads, const std::function<void(
         b.x = (int)(n % launch.GridX);
         b.y = (int)(n / launch.GridX % launch.GridY);
         b.z = (int)(n / launch.GridX / launch.GridY);
-        run_block(b, stacks);
+        run_block(b);
     }
-    if (b.error.empty() && b.conflicts > 0) b.error = std::to_string(b.conflicts) + " bank conflicts in load_matrices";
-    munmap(stacks, stackBytes);
+    // After a failure they stand where it left them, for ever.
+    if (!b.error.empty()) for (auto& fiber : fibers.all) fiber.place.begun = false;
+    else if (b.conflicts > 0) b.error = std::to_string(b.conflicts) + " bank conflicts in load_matrices";
     free(b.base);
     block = nullptr;
     error = b.error;
