@@ -9,12 +9,12 @@ static class Comparison
 
     public static Row Take(Case one, PerfOptions options, bool peer)
     {
-        var roof = Roof.Measure(options.Threads);
+        var roof = RoofNow(options);
         var forms = peer ? Fitting(one, options.Forms(one)) : [];
         var (ours, theirs) = one.Gigabytes + forms.Sum(f => f.Gigabytes) < UsableMemory * Machine.FreeGigabytes()
             ? InTurn(one, forms, options)
             : OneByOne(one, forms, options);
-        return Row.Of(one, options.Threads, Roof.Higher(roof, Roof.Measure(options.Threads)), ours, theirs);
+        return Row.Of(one, options.Threads, Roof.Higher(roof, RoofNow(options)), ours, theirs);
     }
 
     /// <summary>The forms that there is memory for; says which there is not.</summary>
@@ -35,11 +35,7 @@ static class Comparison
         {
             foreach (var form in forms)
                 if (ChildProcess.Start(Peer.Start(form, options.Threads)) is { } child) theirs[form] = child;
-            for (int round = 0; round < Rounds; round++)
-            {
-                int? core = CoreOf(options);
-                foreach (var child in theirs.Values.Prepend(ours)) child.MeasureMore(options.Seconds / Rounds, core);
-            }
+            Measure([.. theirs.Values.Prepend(ours)], options);
             foreach (var (form, child) in theirs.Where(t => t.Value.Ended)) Lost(one, form, child);
             return (ours.Sample, theirs.Where(t => !t.Value.Ended).ToDictionary(t => t.Key, t => t.Value.Sample));
         }
@@ -58,26 +54,29 @@ static class Comparison
         {
             using (var child = ChildProcess.Ours(one, options.Threads))
             {
-                Alone(child);
+                Measure([child], options);
                 ours.Add(child.Sample);
             }
             if (form is null || Fitting(one, [form]) is []) continue;
             using var other = ChildProcess.Start(Peer.Start(form, options.Threads));
             if (other is null) continue;
-            Alone(other);
+            Measure([other], options);
             if (other.Ended) Lost(one, form, other);
             else theirs[form] = other.Sample;
         }
         return (Sample.Join(ours), theirs);
-
-        void Alone(ChildProcess child)
-        {
-            for (int round = 0; round < Rounds; round++) child.MeasureMore(options.Seconds / Rounds, CoreOf(options));
-        }
     }
 
-    /// With one thread all sides of a round run on the same core.
-    static int? CoreOf(PerfOptions options) => options.Threads == 1 ? Cores.Fastest() : null;
+    static void Measure(ChildProcess[] children, PerfOptions options)
+    {
+        for (int round = 0; round < Rounds; round++)
+            foreach (int? core in Cores.Tried(options.Threads))
+                foreach (var child in children) child.MeasureMore(options.Seconds / Rounds, core);
+    }
+
+    /// The highest of the cores.
+    static Roof RoofNow(PerfOptions options) =>
+        Cores.Tried(options.Threads).Select(core => Cores.On(core, () => Roof.Measure(options.Threads))).Aggregate(Roof.Higher);
 
     static void Lost(Case one, PeerForm form, ChildProcess child) =>
         Console.Error.WriteLine($"{one.Name}: the peer's form '{form.Name}' ended while it was measured, perhaps for want of memory: {child.Complaint}");

@@ -3,7 +3,7 @@ using System.Globalization;
 namespace FaceSearch.Perf;
 
 /// <summary>What was asked for on the command line.</summary>
-/// <param name="Seconds">For each side of a case, warm-up not counted.</param>
+/// <param name="Seconds">For each side of a case, with one thread on each of two cores; warm-up not counted.</param>
 sealed record PerfOptions(IReadOnlyList<Case> Cases)
 {
     public const string Usage = """
@@ -12,7 +12,7 @@ sealed record PerfOptions(IReadOnlyList<Case> Cases)
         ./build.sh perf --table                perf/results as Markdown
         ./build.sh perf micro [filter]         single ops with BenchmarkDotNet
           --threads n      threads of both sides (1)
-          --seconds s      for each side of a case (4)
+          --seconds s      for each side of a case, with one thread on each of two cores (4)
           --neighbour      time each case alone and beside a busy process on one core; writes no row
           --no-peer        ours alone
           --skip-usual     leave the peer's usual form out (it needs 19 GB for a million identities)
