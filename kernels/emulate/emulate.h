@@ -65,7 +65,7 @@ struct Fiber {
 struct Block {
     Launch launch;
     int x, y, z, thread, live;
-    Fiber* fibers;
+    Fiber* fibers;                           // of the operating-system thread
     std::vector<Meeting> warps, warpgroups;
     std::unordered_map<const void*, Arrivals> arrivals;
     std::vector<bool> unpublished;           // the 16-byte places that some thread stored and did not publish

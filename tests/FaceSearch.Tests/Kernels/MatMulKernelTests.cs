@@ -39,10 +39,21 @@ public class MatMulKernelTests
         Check((5, 130, 600), false, true, toBf16, aligned: true, slices: 1, add: false, hopper: true);
     }
 
+    /// It leaves the block's threads halfway through the kernel; the next launch begins on the same fibers.
+    [Fact]
+    public void ALaunchThatFailsDoesNotDisturbTheNext()
+    {
+        Emulator.SkipUnlessBuilt();
+        Assert.SkipWhen(OnGpu.Wanted, "a GPU does not say what was wrong");
+        void Run(int? sharedBytes) => Check((129, 129, 33), false, true, toBf16: false, aligned: true, slices: 1, add: false, sharedBytes: sharedBytes);
+        Assert.Contains("outside shared memory", Assert.ThrowsAny<Exception>(() => Run(20 << 10)).Message);
+        Run(null);
+    }
+
     /// Of products summed in fp32, 16 at a time: half a unit in the last place for each of up to 2⁵ sums would be 2⁻¹⁹; roundings are not all alike.
     const double Fp32Sum = 1.0 / (1 << 21);
 
-    static void Check((int Rows, int Columns, int Depth) size, bool transposeA, bool transposeB, bool toBf16, bool aligned, int slices, bool add, bool hopper = false)
+    static void Check((int Rows, int Columns, int Depth) size, bool transposeA, bool transposeB, bool toBf16, bool aligned, int slices, bool add, bool hopper = false, int? sharedBytes = null)
     {
         var (rows, columns, depth) = size;
         float[] a = Bf16.Normal(rows * depth, 0), b = Bf16.Normal(depth * columns, 1), before = Bf16.Normal(rows * columns, 2);
@@ -59,7 +70,8 @@ public class MatMulKernelTests
             A = hopper ? mapA.Address : inA.Address, B = hopper ? mapB.Address : inB.Address, C = bytes.Address, PitchA = pitchA, PitchB = pitchB, PitchC = pitchC, SliceC = slice,
             Rows = rows, Columns = columns, Depth = depth, SliceDepth = sliceDepth, Alpha = 0.5f, Add = add && used == 1 ? 1 : 0,
         };
-        Emulator.Run(hopper ? CudaKernels.MatMulHopper(args, toBf16) : CudaKernels.MatMul(args, transposeA, transposeB, toBf16), args);
+        var launch = hopper ? CudaKernels.MatMulHopper(args, toBf16) : CudaKernels.MatMul(args, transposeA, transposeB, toBf16);
+        Emulator.Run(sharedBytes is { } other ? launch with { SharedBytes = other } : launch, args);
         for (int i = 0; i < rows; i++)
             for (int j = 0; j < columns; j++)
             {
