@@ -7,9 +7,10 @@ namespace FaceSearch.Tensors;
 /// log-sum-exp. Backward: the logits again or the kept cosines, then two products of their gradients: with the centres into
 /// the group's part of dx̂, with the rows into dw, which goes to memory or straight into SGD, a few classes at a time.
 /// Three quarters of the time is the products' multiply-adds at the core's peak; what helped the rest: the next tile is
-/// asked for inside the products (5 to 12 %; in bursts between them it gained nothing), a strip of centres copied right before
-/// its products, a first product that stores instead of adding to zeros. Tried and lost: tiles of 96 and 128 classes (no
-/// faster, more scratch), centres read where they lie, SGD strip by strip (10 % slower), adding to a result that began as along·w (a pass over dW more).
+/// asked for inside the products (5 to 12 %; in bursts between them it gained nothing), no copy of the centres, a first product
+/// that stores instead of adding to zeros. Tried and lost: tiles of 96 and 128 classes (no faster, more scratch), strips of centres
+/// as the side that is loaded in vectors (copied or where they lie, 1 to 2 % slower), SGD strip by strip (10 % slower), adding to a result that
+/// began as along·w (a pass over dW more), Strassen's seven products of halves for the logits (no faster: 12 % fewer multiply-adds, but more passes and strips).
 /// </summary>
 public sealed unsafe partial class Cpu<V>
 {
@@ -70,10 +71,14 @@ public sealed unsafe partial class Cpu<V>
         var target = new CentreTarget(taking, dCentres, update, rows.Drawn);
         float* logSums = Of(rowGradients), weights = logSums + tiling.PaddedBatch, trueGradients = weights + tiling.PaddedBatch;
         PrepareRows(tiling, labels, margin, rows, Of(dLoss)[0] / Counted(labels), Of(rowGradients));
+        int joined = 0;
         workers.Run(tiling.Groups, (group, worker) =>
         {
             float* scratch = Scratch(worker, tiling.ScratchFloats), along = stackalloc float[MarginTiling.TileClasses];
-            float* partial = partials is null ? null : Of(partials) + (long)group * tiling.PaddedDimension * tiling.PaddedBatch;
+            // A group that finds all before it joined adds its part to theirs at once, from the second part's memory, which nobody else uses then and which
+            // stays in the cache; the others' parts wait for the end. Either way they are added in order.
+            bool joins = Volatile.Read(ref joined) == group;
+            float* partial = partials is null ? null : tiling.PartialOf(Of(partials), joins ? Math.Min(group, 1) : group);
             for (int t = tiling.FirstTile(group); t < tiling.FirstTile(group + 1); t++)
             {
                 var kept = rows.KeptOf(tiling, t);
@@ -87,8 +92,11 @@ public sealed unsafe partial class Cpu<V>
                 if (partial is not null) tile.ToRows(partial, add: t > tiling.FirstTile(group), target);
                 if (target.IsNeeded) tile.FinishCentres(Of(columnStrips), along, target);
             }
+            if (!joins) return;
+            if (partial is not null && group > 0) Add(partial, Of(partials!), tiling.PartialFloats);
+            Volatile.Write(ref joined, group + 1);
         });
-        if (dUnit is not null) SumPartials(tiling, Of(partials!), dUnit);
+        if (dUnit is not null) SumPartials(tiling, Of(partials!), joined, dUnit);
     }
 
     /// Of each row: the log-sum-exp of all its logits, the weight of its probabilities, and ∂L/∂cos of its own class.
@@ -106,23 +114,22 @@ public sealed unsafe partial class Cpu<V>
         }
     }
 
-    /// dUnit = the groups' partials, added in order; one strip of columns at a time, as they lie.
-    void SumPartials(MarginTiling tiling, float* partials, Tensor dUnit) =>
-        workers.Run(tiling.PaddedDimension / Panels.Width, (strip, _) => SumStrip(tiling, partials, strip * Panels.Width, Of(dUnit)));
-
-    /// The first group's strip, which stays in the cache, takes in the others' one by one.
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    static void SumStrip(MarginTiling tiling, float* partials, int column, float* dUnit)
-    {
-        long floats = (long)Panels.Width * tiling.PaddedBatch;
-        float* sum = partials + (long)column * tiling.PaddedBatch, other = sum;
-        for (int g = 1; g < tiling.Groups; g++)
+    /// dUnit = the groups' parts, of which some are joined already, added in order and transposed; a few columns at a time.
+    void SumPartials(MarginTiling tiling, float* partials, int joined, Tensor dUnit) =>
+        workers.Run(tiling.PaddedDimension / Panels.Width, (strip, _) =>
         {
-            other += (long)tiling.PaddedDimension * tiling.PaddedBatch;
-            for (long i = 0; i < floats; i += 16) V.Store(V.Load(sum + i) + V.Load(other + i), sum + i);
-        }
-        int columns = Math.Min(Panels.Width, tiling.Dimension - column);
-        for (int b = 0; b < tiling.Batch; b++)
-            for (int k = 0; k < columns; k += 16) Lanes.StorePart(V.Load(sum + b * Panels.Width + k), dUnit + (long)b * tiling.Dimension + column + k, columns - k);
+            var (batch, dimension, stride) = (tiling.Batch, tiling.Dimension, tiling.PaddedBatch);
+            int column = strip * Panels.Width, columns = Math.Min(Panels.Width, dimension - column);
+            float* sum = partials + (long)column * stride, to = Of(dUnit) + column;
+            for (int group = joined; group < tiling.Groups; group++) Add(tiling.PartialOf(sum, group), sum, (long)Panels.Width * stride);
+            for (int b = 0; b < batch; b++, to += dimension)
+                for (int k = 0; k < columns; k++) to[k] = sum[k * stride + b];
+        });
+
+    /// sum += part, whole vectors.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    static void Add(float* part, float* sum, long floats)
+    {
+        for (long i = 0; i < floats; i += 16) V.Store(V.Load(sum + i) + V.Load(part + i), sum + i);
     }
 }

@@ -5,7 +5,7 @@ namespace FaceSearch.Tensors;
 public sealed unsafe partial class Cpu<V>
 {
     /// <summary>
-    /// Register-blocked products over strips: a matrix cut into strips of Width columns, each [rows][Width] in a row.
+    /// Register-blocked products over strips of Width columns: of a matrix as it lies, or cut into strips, each [rows][Width] in a row.
     /// Rows × Width is what the registers hold; eight rows of two registers already hide the latency of the multiply-add.
     /// </summary>
     static class Panels
@@ -16,18 +16,18 @@ public sealed unsafe partial class Cpu<V>
         /// So that a tile of classes is asked for in the time of its products with 128 rows, whatever the registers.
         static int TermsPerLine { [MethodImpl(MethodImplOptions.AggressiveInlining)] get => 2048 / (Rows * Width); }
 
-        /// c [Rows, Width] = a [Rows, depth] · b [depth, Width], or c += where asked. Element (i, k) of a is a[i·row + k·column].
+        /// c [Rows, Width] = a [Rows, depth] · b [depth, Width], or c += where asked. Element (i, k) of a is a[i·row + k·column], rows of b and c are `line` and `stride` apart.
         /// Meanwhile it asks for memory from <paramref name="ahead"/> on, a line at a time, as much as <see cref="Ahead"/> says.
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public static void Product(int depth, float* a, long row, long column, float* b, float* c, long stride, bool add, float* ahead)
+        public static void Product(int depth, float* a, long row, long column, float* b, long line, float* c, long stride, bool add, float* ahead)
         {
-            if (V.Accumulators >= 16) Product8x2(depth, a, row, column, b, c, stride, add, ahead);
-            else if (V.Accumulators >= 4) Product4x1(depth, a, row, column, b, c, stride, add, ahead);
-            else Product2x1(depth, a, row, column, b, c, stride, add, ahead);
+            if (V.Accumulators >= 16) Product8x2(depth, a, row, column, b, line, c, stride, add, ahead);
+            else if (V.Accumulators >= 4) Product4x1(depth, a, row, column, b, line, c, stride, add, ahead);
+            else Product2x1(depth, a, row, column, b, line, c, stride, add, ahead);
         }
 
         [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
-        static void Product8x2(int depth, float* a, long row, long column, float* b, float* c, long stride, bool add, float* ahead)
+        static void Product8x2(int depth, float* a, long row, long column, float* b, long line, float* c, long stride, bool add, float* ahead)
         {
             float* a1 = a + row, a2 = a1 + row, a3 = a2 + row, a4 = a3 + row, a5 = a4 + row, a6 = a5 + row, a7 = a6 + row;
             V c00 = V.Zero, c01 = V.Zero, c10 = V.Zero, c11 = V.Zero, c20 = V.Zero, c21 = V.Zero, c30 = V.Zero, c31 = V.Zero;
@@ -35,7 +35,7 @@ public sealed unsafe partial class Cpu<V>
             for (long k = 0; depth > 0; depth -= TermsPerLine, ahead += 16)
             {
                 Lanes.Prefetch(ahead, 1);
-                for (int n = Math.Min(depth, TermsPerLine); n > 0; n--, k += column, b += 32)
+                for (int n = Math.Min(depth, TermsPerLine); n > 0; n--, k += column, b += line)
                 {
                     V b0 = V.Load(b), b1 = V.Load(b + 16), t = V.Create(a[k]);
                     V.AddProduct(ref c00, t, b0); V.AddProduct(ref c01, t, b1); t = V.Create(a1[k]);
@@ -53,14 +53,14 @@ public sealed unsafe partial class Cpu<V>
         }
 
         [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
-        static void Product4x1(int depth, float* a, long row, long column, float* b, float* c, long stride, bool add, float* ahead)
+        static void Product4x1(int depth, float* a, long row, long column, float* b, long line, float* c, long stride, bool add, float* ahead)
         {
             float* a1 = a + row, a2 = a1 + row, a3 = a2 + row;
             V c0 = V.Zero, c1 = V.Zero, c2 = V.Zero, c3 = V.Zero;
             for (long k = 0; depth > 0; depth -= TermsPerLine, ahead += 16)
             {
                 Lanes.Prefetch(ahead, 1);
-                for (int n = Math.Min(depth, TermsPerLine); n > 0; n--, k += column, b += 16)
+                for (int n = Math.Min(depth, TermsPerLine); n > 0; n--, k += column, b += line)
                 {
                     V v = V.Load(b);
                     V.AddProduct(ref c0, V.Create(a[k]), v);
@@ -76,13 +76,13 @@ public sealed unsafe partial class Cpu<V>
         }
 
         [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
-        static void Product2x1(int depth, float* a, long row, long column, float* b, float* c, long stride, bool add, float* ahead)
+        static void Product2x1(int depth, float* a, long row, long column, float* b, long line, float* c, long stride, bool add, float* ahead)
         {
             V c0 = V.Zero, c1 = V.Zero;
             for (long k = 0; depth > 0; depth -= TermsPerLine, ahead += 16)
             {
                 Lanes.Prefetch(ahead, 1);
-                for (int n = Math.Min(depth, TermsPerLine); n > 0; n--, k += column, b += 16)
+                for (int n = Math.Min(depth, TermsPerLine); n > 0; n--, k += column, b += line)
                 {
                     V v = V.Load(b);
                     V.AddProduct(ref c0, V.Create(a[k]), v);

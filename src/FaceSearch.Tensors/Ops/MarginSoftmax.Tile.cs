@@ -16,7 +16,7 @@ public sealed unsafe partial class Cpu<V>
         readonly MarginTiling tiling;
         readonly int first, count;
         readonly IndexedRows source;
-        readonly float* centres, logits, products, strip, inverses;
+        readonly float* centres, logits, products, inverses;
 
         /// Inverse lengths are of all classes: what <see cref="ComputeLogits"/> writes with `measures`, and everything else reads.
         public MarginTile(MarginTiling tiling, int tile, IndexedRows source, Tensor inverseLengths, float* scratch)
@@ -26,14 +26,13 @@ public sealed unsafe partial class Cpu<V>
             inverses = Of(inverseLengths) + first;
             logits = scratch;
             products = logits + tiling.LogitFloats;
-            strip = products + tiling.ProductFloats;
             bool ragged = tiling.Dimension < tiling.PaddedDimension || count < MarginTiling.TileClasses;
             if (!ragged && source.AreAll)
             {
                 centres = source[first];
                 return;
             }
-            centres = strip + tiling.StripFloats;
+            centres = products + tiling.ProductFloats;
             if (ragged) new Span<float>(centres, checked((int)tiling.CentreFloats)).Clear();
             for (int c = 0; c < count; c++) new Span<float>(source[first + c], tiling.Dimension).CopyTo(new(centres + c * Stride, tiling.Dimension));
         }
@@ -83,7 +82,7 @@ public sealed unsafe partial class Cpu<V>
                     int end = Math.Min(count, c + Panels.Rows);
                     if (k == 0 && measures) finite &= InverseLengths(c, end);
                     for (int b = 0; b < tiling.Batch; b += Panels.Width, next += Panels.Ahead(depth))
-                        Panels.Product(depth, centres + c * Stride + k, Stride, 1, rowStrips + (long)b * tiling.Dimension + k * Panels.Width, Row(c) + b, tiling.LogitStride, add: k > 0, source.At(next));
+                        Panels.Product(depth, centres + c * Stride + k, Stride, 1, rowStrips + (long)b * tiling.Dimension + k * Panels.Width, Panels.Width, Row(c) + b, tiling.LogitStride, add: k > 0, source.At(next));
                     if (k + depth < tiling.Dimension) continue;
                     for (int i = c; i < end; i++)
                         if (kept is null) Scale(Row(i), inverses[i] * scale);

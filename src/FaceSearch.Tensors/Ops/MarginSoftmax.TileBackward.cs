@@ -35,21 +35,15 @@ public sealed unsafe partial class Cpu<V>
             }
         }
 
-        /// partial = gradientsᵀ · W, or += where asked, in strips [⌈d/Width⌉][PaddedBatch][Width]. Each strip of W is copied first: a column of it
-        /// where it lies falls into few sets of the first-level cache. Asks for what FinishCentres will change, if any.
+        /// partial [PaddedDimension][PaddedBatch] = Wᵀ · gradients, or += where asked: both as they lie, the side that broadcasts down the columns of W, whose
+        /// lines come from the second-level cache one at a time. Asks for what FinishCentres will change, if any.
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public void ToRows(float* partial, bool add, in CentreTarget target)
         {
             long next = (long)first * tiling.Dimension;
-            for (int k = 0; k < tiling.Dimension; k += Panels.Width)
-            {
-                // Not by Panels.Pack, whose questions about ragged columns cost the head 1 %.
-                float* to = strip;
-                for (float* from = centres + k, end = from + count * Stride; from < end; from += Stride)
-                    for (int i = 0; i < Panels.Width; i += 16, to += 16) V.Store(V.Load(from + i), to);
-                for (int b = 0; b < tiling.Batch; b += Panels.Rows, next += Panels.Ahead(count))
-                    Panels.Product(count, logits + b, 1, tiling.LogitStride, strip, partial + (long)k * tiling.PaddedBatch + b * Panels.Width, Panels.Width, add, target.Changes.At(next));
-            }
+            for (int k = 0; k < tiling.Dimension; k += Panels.Rows)
+                for (int b = 0; b < tiling.Batch; b += Panels.Width, next += Panels.Ahead(count))
+                    Panels.Product(count, centres + k, 1, Stride, logits + b, tiling.LogitStride, partial + (long)k * tiling.PaddedBatch + b, tiling.PaddedBatch, add, target.Changes.At(next));
         }
 
         /// Hands each centre's dw = gradients · x̂ − along/‖w‖ · w to its gradient, or to its update.
@@ -60,7 +54,7 @@ public sealed unsafe partial class Cpu<V>
             for (int c = 0; c < count; c += Panels.Rows)
             {
                 for (int k = 0; k < tiling.Dimension; k += Panels.Width, next += Panels.Ahead(tiling.Batch))
-                    Panels.Product(tiling.Batch, Row(c), tiling.LogitStride, 1, columnStrips + (long)k * tiling.PaddedBatch, products + k, Stride, add: false, source.At(next));
+                    Panels.Product(tiling.Batch, Row(c), tiling.LogitStride, 1, columnStrips + (long)k * tiling.PaddedBatch, Panels.Width, products + k, Stride, add: false, source.At(next));
                 for (int i = c; i < Math.Min(count, c + Panels.Rows); i++)
                     target.Finish(source[first + i], products + (i - c) * Stride, -along[i] * inverses[i], first + i, tiling.Dimension);
             }

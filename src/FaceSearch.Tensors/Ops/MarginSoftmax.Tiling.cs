@@ -27,13 +27,15 @@ readonly record struct MarginTiling(int Batch, int Dimension, int Classes)
     public long LogitFloats => (long)TileClasses * LogitStride;
     public long CentreFloats => (long)TileClasses * PaddedDimension;
     public long ProductFloats => 8L * PaddedDimension;
-    public long StripFloats => TileClasses * 32;
-    /// Logits, the products of a few classes, a strip of a tile's centres, and a copy of a ragged tile's.
-    public long ScratchFloats => LogitFloats + ProductFloats + StripFloats + CentreFloats;
+    /// Logits, the products of a few classes, and a copy of a ragged tile's.
+    public long ScratchFloats => LogitFloats + ProductFloats + CentreFloats;
 
     public Shape Strips => Shape.Of(PaddedDimension, PaddedBatch);
     public Shape LogSums => Shape.Of(Groups, 2, PaddedBatch);
     public Shape RowGradients => Shape.Of(3, PaddedBatch);
+    public long PartialFloats => (long)PaddedDimension * PaddedBatch;
+    /// The part of a group: the embeddings' gradient, transposed.
+    public unsafe float* PartialOf(float* partials, int group) => partials + group * PartialFloats;
     public Shape Partials => Shape.Of(Groups, PaddedDimension, PaddedBatch);
     /// Of so many tiles, the first ones, the cosines are kept.
     public int KeptTiles => (int)Math.Min(Tiles, MostKeptBytes / (2L * TileClasses * PaddedBatch));
