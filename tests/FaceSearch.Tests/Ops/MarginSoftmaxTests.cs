@@ -40,7 +40,7 @@ public class MarginSoftmaxTests
     public void MatchesReference(string instructionSet, int threads)
     {
         using var device = TestDevice.Open(instructionSet, threads);
-        foreach (var (batch, dimension, classes) in new[] { (1, 7, 2), (3, 16, 15), (17, 33, 64), (64, 128, 65), (17, 7, 130), (64, 33, 1000), (3, 16, 2100), (33, 64, 128), (3, 256, 66), (2, 257, 64), (5, 513, 9) })
+        foreach (var (batch, dimension, classes) in new[] { (1, 7, 2), (3, 16, 15), (17, 33, 64), (64, 128, 65), (17, 7, 130), (64, 33, 1000), (3, 16, 2100), (33, 64, 128), (3, 256, 66), (2, 257, 64), (5, 513, 9), (130, 17, 70) })
             foreach (var margin in new[] { ArcFace, Paper, Paper with { StraightThrough = true } })
                 Expect.SameAsReference(device, x => x[0].MarginSoftmax(x[1], Labels(batch, classes, dimension), margin, recompute: true),
                     [Shape.Of(batch, dimension), Shape.Of(classes, dimension)], terms: dimension, slack: Slack(margin));
