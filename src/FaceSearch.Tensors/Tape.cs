@@ -89,6 +89,15 @@ public sealed class Tape(Device device, bool record = true) : IDisposable
         return y;
     }
 
+    /// <summary>Counts work of the backward pass that the op which made y does on behalf of y's reader.</summary>
+    internal void SpendBackward(Tensor y, Cost more)
+    {
+        int node = nodes.FindLastIndex(n => n.Y == y);
+        if (node < 0) return;
+        nodes[node] = nodes[node] with { Cost = nodes[node].Cost + more };
+        BackwardCost += more;
+    }
+
     /// <summary>Gradients of <paramref name="loss"/> (one element) for every tensor that needs one. Frees results once used.</summary>
     public void Backward(Tensor loss)
     {

@@ -51,6 +51,10 @@ public sealed class Tensor : IDisposable
     /// h·(x − mean) and of what the slope gets (<see cref="Ops.BatchNorm"/>).
     /// </summary>
     internal Tensor? NormSums { get; set; }
+    /// <summary>Of a map: whether the backward pass of the op that made it can take a gradient that is <see cref="Unfinished"/>.</summary>
+    internal bool FinishesGradient { get; set; }
+    /// <summary>Of the gradient of what a batch norm read: what is still to be done to its values, which are those of the gradient of the norm's result.</summary>
+    internal UnfinishedNorm? Unfinished { get; set; }
     /// <summary>
     /// [n] Of a gradient that is of some rows of a parameter alone: which ones, integers in the places of floats. Optimisers leave the
     /// other rows, and what they keep of them, as they are.
@@ -102,7 +106,7 @@ public sealed class Tensor : IDisposable
     }
 
     /// <summary>The gradient so far, where an op may add to it in place; null where there is none, or it is not this tensor's alone.</summary>
-    internal Tensor? GradientToAddTo => Gradient is { IsShared: false, OfRows: null } ? Gradient : null;
+    internal Tensor? GradientToAddTo => FinishGradient() is { IsShared: false, OfRows: null } ? Gradient : null;
 
     /// <summary>Adds <paramref name="gradient"/> to this tensor's gradient and takes its memory over.</summary>
     internal void Accumulate(Tensor gradient)
@@ -110,6 +114,7 @@ public sealed class Tensor : IDisposable
         // A parameter's gradient outlives the tape and is changed in place: it shares with nobody.
         if (Tape is null && gradient.IsShared) gradient = Sum(gradient, null);
         if ((Gradient?.OfRows ?? gradient.OfRows) is not null && Gradient is not null) throw new InvalidOperationException($"tensor {Name}{Shape}: gradients of some rows cannot be added");
+        FinishGradient();
         if (Gradient is null) Gradient = gradient;
         else if (!Gradient.IsShared) Add(Gradient, gradient);
         else if (!gradient.IsShared) Gradient = Add(gradient, Gradient);
@@ -151,6 +156,24 @@ public sealed class Tensor : IDisposable
         return gradient;
     }
 
+    /// <summary>The gradient, once a batch norm has left nothing to be done.</summary>
+    internal Tensor? FinishGradient()
+    {
+        if (Gradient?.Unfinished is not { } rest) return Gradient;
+        var (from, to) = (Gradient, Gradient.IsShared ? Gradient.Like() : Gradient);
+        Device.FinishNorm(rest, from, to);
+        from.DropUnfinished();
+        if (to != from) from.Dispose();
+        return Gradient = to;
+    }
+
+    /// <summary>It is finished, or nobody will need it.</summary>
+    internal void DropUnfinished()
+    {
+        Unfinished?.Dispose();
+        Unfinished = null;
+    }
+
     /// <summary>The values are about to change, or the sums have been used.</summary>
     internal void DropNormSums()
     {
@@ -181,6 +204,7 @@ public sealed class Tensor : IDisposable
         DropGradient();
         Moments?.Dispose();
         NormSums?.Dispose();
+        DropUnfinished();
         OfRows?.Dispose();
         source?.Dispose();
         (Deferred, Flat) = (null, null);

@@ -72,16 +72,22 @@ public sealed unsafe partial class Cpu<V>
             if (dslope is not null) Of(dslope)[c] = sums[2 * shape.Channels + c];
         }
         if (dx is null) return;
-        float* to = Of(dx), dg = Of(dgamma), db = Of(dbeta);
-        float share = training ? 1f / Count(shape) : 0;
+        FinishNorm(new(y, training, dgamma, dbeta), dy, dx);
+    }
+
+    internal override void FinishNorm(UnfinishedNorm rest, Tensor dy, Tensor dx)
+    {
+        var shape = dx.Shape;
+        var view = new Channels(shape);
+        float* x = Of(rest.Y.Source), d = Of(dy), to = Of(dx);
         // What was just read is written in the cache.
         bool streams = to != d && view.IsMap && Streams(shape);
         ForPlanes(view, null, 0, (block, at, _) =>
         {
-            var norm = new NormaliseBackward(y, block, dg, db, share);
-            if (streams) InputGradient<Streamed>(view, block, norm, x + at, d + at, to + at);
-            else if (view.Lanes(block) == 16) InputGradient<Whole>(view, block, norm, x + at, d + at, to + at);
-            else InputGradient<Part>(view, block, norm, x + at, d + at, to + at);
+            var norm = new NormaliseBackward(rest, block);
+            if (streams) InputGradient<Streamed>(norm, view.Pixels, view.Stride, 16, x + at, d + at, to + at);
+            else if (view.Lanes(block) == 16) InputGradient<Whole>(norm, view.Pixels, view.Stride, 16, x + at, d + at, to + at);
+            else InputGradient<Part>(norm, view.Pixels, view.Stride, view.Lanes(block), x + at, d + at, to + at);
         });
     }
 
@@ -139,9 +145,8 @@ public sealed unsafe partial class Cpu<V>
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    static void InputGradient<R>(Channels view, int block, NormaliseBackward norm, float* x, float* dy, float* dx) where R : struct, IReach
+    static void InputGradient<R>(NormaliseBackward norm, int pixels, int stride, int lanes, float* x, float* dy, float* dx) where R : struct, IReach
     {
-        int lanes = view.Lanes(block), pixels = view.Pixels, stride = view.Stride;
         var back = norm;
         for (int i = 0; i < pixels; i++, x += stride, dy += stride, dx += stride) R.Store(back.InputGradient(R.Load<V>(x, lanes), R.Load<V>(dy, lanes)), dx, lanes);
     }
@@ -151,18 +156,22 @@ public sealed unsafe partial class Cpu<V>
     {
         readonly V mean, scale, beta, slope, b, c;
 
-        /// <param name="share">1/m in training, 0 where the statistics are constants</param>
-        public NormaliseBackward(Normalised y, int block, float* dgamma, float* dbeta, float share)
+        public NormaliseBackward(UnfinishedNorm rest, int block)
         {
+            var y = rest.Y;
             int ch = 16 * block;
             mean = V.Load(Of(y.Mean) + ch);
             scale = V.Load(Of(y.Gamma) + ch) * V.Load(Of(y.Inverse) + ch);
             beta = V.Load(Of(y.Beta) + ch);
             slope = y.Slope is null ? V.Create(1) : V.Load(Of(y.Slope) + ch);
-            V minus = V.Create(-share) * scale;
-            b = minus * V.Load(Of(y.Inverse) + ch) * V.Load(dgamma + ch);
-            c = minus * V.Load(dbeta + ch);
+            // In training a share of the sums is taken off; otherwise the statistics are constants.
+            V minus = V.Create(rest.Training ? -1f / Count(y.Source.Shape) : 0) * scale;
+            b = minus * V.Load(Of(y.Inverse) + ch) * V.Load(Of(rest.Dgamma) + ch);
+            c = minus * V.Load(Of(rest.Dbeta) + ch);
         }
+
+        public static NormaliseBackward[] OfBlocks(UnfinishedNorm rest) =>
+            [.. Enumerable.Range(0, CpuLayout.Blocks(rest.Y.Source.Shape.Channels)).Select(block => new NormaliseBackward(rest, block))];
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public V InputGradient(V x, V dy)

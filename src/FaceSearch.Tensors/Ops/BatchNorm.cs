@@ -3,6 +3,20 @@ namespace FaceSearch.Tensors;
 /// How a batch normalisation runs: on the batch's own statistics (which then move the running ones) or on the running ones.
 readonly record struct BatchNormMode(bool Training, float Momentum, float Epsilon);
 
+/// <summary>
+/// What is left of a batch norm's backward pass when its sums are known: dx of <see cref="Ops.BatchNorm"/> from dy, element by element. Convolutions
+/// do it to the part of the map that they are about to read, in the cache, where a pass of its own would read and write the map once more.
+/// </summary>
+/// <param name="Dgamma">[C], as Dbeta, this record's own</param>
+sealed record UnfinishedNorm(Normalised Y, bool Training, Tensor Dgamma, Tensor Dbeta) : IDisposable
+{
+    public void Dispose()
+    {
+        Dgamma.Dispose();
+        Dbeta.Dispose();
+    }
+}
+
 public abstract partial class Device
 {
     /// Writes the mean and the inverse deviation 1/√(variance + ε) to be used, and in training the running statistics.
@@ -10,6 +24,8 @@ public abstract partial class Device
     internal abstract void BatchStatistics(Tensor x, Tensor? moments, Tensor runningMean, Tensor runningVariance, BatchNormMode mode, Tensor mean, Tensor inverse);
     /// Writes dγ, dβ, the slope's gradient if there is a slope and, unless it is null, dx, which may be dy's own memory. dy may bring its NormSums.
     internal abstract void BatchNormBackward(Normalised y, bool training, Tensor dy, Tensor? dx, Tensor dgamma, Tensor dbeta, Tensor? dslope);
+    /// The dx that <see cref="BatchNormBackward"/> was not asked for, maybe in dy's own memory; on devices whose convolutions have <see cref="FinishesNorms"/>.
+    internal virtual void FinishNorm(UnfinishedNorm rest, Tensor dy, Tensor dx) => throw new NotSupportedException();
 }
 
 public static partial class Ops
@@ -32,15 +48,24 @@ public static partial class Ops
         var y = Defer(normalised);
         int flops = slope is null ? 0 : 2;
         var forward = new Cost(0, (flops + (training ? 6 : 2)) * x.Shape.Count, training && x.Moments is null ? device.ElementBytes(x.Shape) * x.Shape.Count : 0);
-        return y.From(slope is null ? "batch_norm" : "batch_norm + prelu", forward, Cost.OfPass(10 + 2 * flops, x, x, y, y, x), [x, gamma, beta, slope], dy =>
+        // Where the convolution finishes it, x is read for that, and dy for its own sake.
+        var backward = x.FinishesGradient ? Cost.OfPass(5 + flops, x, y) : Cost.OfPass(10 + 2 * flops, x, x, y, y, x);
+        if (x.FinishesGradient) x.Tape!.SpendBackward(x, Cost.OfPass(5 + flops, x));
+        return y.From(slope is null ? "batch_norm" : "batch_norm + prelu", forward, backward, [x, gamma, beta, slope], dy =>
         {
             dy = y.TakeGradient();
-            var dx = !x.NeedsGradient ? null : dy.IsShared ? x.Like() : dy;
+            bool leaves = x is { FinishesGradient: true, NeedsGradient: true, Gradient: null };
+            var dx = !x.NeedsGradient || leaves ? null : dy.IsShared ? x.Like() : dy;
             Tensor dgamma = gamma.Like(), dbeta = beta.Like();
             var dslope = slope?.Like();
             device.BatchNormBackward(normalised, training, dy, dx, dgamma, dbeta, dslope);
             dy.DropNormSums();
-            if (dx != dy) dy.Dispose();
+            if (leaves)
+            {
+                dy.Unfinished = new(normalised, training, dgamma.Share(), dbeta.Share());
+                x.Accumulate(dy);
+            }
+            else if (dx != dy) dy.Dispose();
             if (dx is not null) x.Accumulate(dx);
             gamma.AccumulateIfNeeded(dgamma);
             beta.AccumulateIfNeeded(dbeta);

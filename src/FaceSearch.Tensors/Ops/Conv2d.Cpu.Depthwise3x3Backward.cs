@@ -3,10 +3,9 @@ namespace FaceSearch.Tensors;
 /// <summary>Both gradients of a depthwise 3×3 in one pass over x and dy. A tile is a few blocks of a few images.</summary>
 public sealed unsafe partial class Cpu<V>
 {
-    internal override void Conv2dBackward(Tensor x, Tensor dy, Tensor weight, Tensor dx, Tensor dweight, Sliding sliding)
+    void Depthwise3x3Backward(Tensor x, Tensor dy, Tensor weight, Tensor dx, Tensor dweight, Sliding sliding)
     {
-        if (!IsDepthwise3x3(weight, sliding)) base.Conv2dBackward(x, dy, weight, dx, dweight, sliding);
-        else if (sliding.Stride == 1) Depthwise3x3Backward<Size1>(x, dy, weight, dx, dweight);
+        if (sliding.Stride == 1) Depthwise3x3Backward<Size1>(x, dy, weight, dx, dweight);
         else Depthwise3x3Backward<Size2>(x, dy, weight, dx, dweight);
     }
 
@@ -18,6 +17,9 @@ public sealed unsafe partial class Cpu<V>
         using Tensor packed = Pack3x3(weight, turned), zeros = ZeroRow(dx.Shape.Width), sums = New(Shape.Of(partials, blocks, SlidingSums, 16));
         var planes = new GradientPlanes(dx.Shape, dy.Shape, Of(zeros), Streams(dx.Shape));
         var deferred = x.Deferred;
+        var norms = dy.Unfinished is { } rest ? NormaliseBackward.OfBlocks(rest) : null;
+        float* source = norms is null ? null : Of(dy.Unfinished!.Y.Source);
+        int area = dy.Shape.Height * dy.Shape.Width;
         int together = PlanesOf(dx.Shape, blocks), chunks = (blocks + together - 1) / together;
         workers.Run(partials * chunks, (tile, worker) =>
         {
@@ -28,6 +30,8 @@ public sealed unsafe partial class Cpu<V>
                 for (int block = firstBlock; block < endBlock; block++)
                 {
                     float* w = Of(packed) + block * 9 * 16, sum = to + block * SlidingSums * 16;
+                    long plane = 16L * area * (image * blocks + block);
+                    if (norms is not null) InputGradient<Whole>(norms[block], area, 16, 16, source + plane, Of(dy) + plane, Of(dy) + plane);
                     if (deferred is null) planes.Add<T, AsItIs<V>>(image * blocks + block, Of(x), Of(dy), w, Of(dx), sum, new());
                     else planes.Add<T, NormaliseOnLoad<V>>(image * blocks + block, Of(deferred.Source), Of(dy), w, Of(dx), sum, new(deferred, block));
                 }

@@ -37,7 +37,7 @@ unsafe struct Reduction
     public float* Shift;
     public bool HasResidual;
     public long Residual;
-    // Whether results, or what they begin with, are in memory and asked for a tile ahead.
+    // Whether what sums begin with is in memory and asked for a tile ahead. (Asking for results alone gained 1.5 % of MobileFaceNet's step on a Zen 4, and costs .2 to .9 % on a Zen 5.)
     public bool AsksAhead;
     // Unless null, how often negative sums are added to themselves at the end, the slope of a PReLU less one: a vector of each block.
     public float* Bend;
@@ -73,7 +73,7 @@ public sealed unsafe partial class Cpu<V>
         {
             if (sum->AsksAhead)
             {
-                // For the next tile's results, or what they begin with.
+                // For what the next tile's sums begin with.
                 long later = P.Value * step + sum->Residual;
                 for (int i = 0; i < P.Value; i++)
                 {

@@ -23,10 +23,17 @@ public sealed unsafe partial class Cpu<V>
             WinogradWeight(x, dy, dweight, sliding.Stride);
             return;
         }
-        var channels = new WeightChannels(dweight.Shape, sliding.Groups, transposed: false);
+        DirectWeight(x, dy, dweight, plan, new(dweight.Shape, sliding.Groups, transposed: false), null);
+    }
+
+    static int PartialsOf(int images, long floats) => (int)Math.Clamp(PartialFloats / floats, 1, Math.Min(images, floats < WideFloats ? MostPartials : MostPartials / 2));
+
+    /// `both` has the gradient of x computed from each band of dy, too.
+    void DirectWeight(Tensor x, Tensor dy, Tensor dweight, Correlation plan, WeightChannels channels, PointwiseData? both)
+    {
         int[] taps = plan.Phases[0].Taps;
         long floats = channels.PackedFloats(taps.Length);
-        int images = x.Shape.Images, partials = (int)Math.Clamp(PartialFloats / floats, 1, Math.Min(images, floats < WideFloats ? MostPartials : MostPartials / 2));
+        int images = x.Shape.Images, partials = PartialsOf(images, floats);
         using var sums = New(Shape.Of(partials, checked((int)floats)));
         // Slices that share each band of x: as many as the second-level cache has room for, but no thread stays without work. No sum depends on it.
         long enough = channels.Slices * (long)partials * channels.Groups / (2 * workers.Count);
@@ -39,7 +46,7 @@ public sealed unsafe partial class Cpu<V>
             for (long i = 0, n = (Math.Min(last * Pair, channels.OutBlocks) - first * Pair) * 16L * channels.Ins * taps.Length; i < n; i += 16) V.Store(V.Zero, to + i);
             int end = images * (partial + 1) / partials;
             for (int image = images * partial / partials; image < end; image += together)
-                AddSlices(x, dy, image, Math.Min(together, end - image), plan, channels, group, first, last, to, worker);
+                AddSlices(x, dy, image, Math.Min(together, end - image), plan, channels, group, first, last, to, both, worker);
         });
         AddPartials(Of(sums), partials, floats);
         Unpack(Of(sums), dweight, channels, taps);
@@ -56,26 +63,29 @@ public sealed unsafe partial class Cpu<V>
     });
 
     /// Adds the part of some images to the gradients of some slices of outputs.
-    void AddSlices(Tensor x, Tensor dy, int image, int images, Correlation plan, WeightChannels channels, int group, int firstSlice, int endSlice, float* sums, int worker)
+    void AddSlices(Tensor x, Tensor dy, int image, int images, Correlation plan, WeightChannels channels, int group, int firstSlice, int endSlice, float* sums, PointwiseData? both, int worker)
     {
         var s = dy.Shape;
         int blocks = CpuLayout.Blocks(s.Channels), bandRows = Math.Max(1, BandPixels / s.Width);
         long plane = (long)s.Height * s.Width * 16;
         for (int first = 0; first < s.Height; first += bandRows)
         {
+            float* inMemory = Of(dy) + (long)image * blocks * plane + (long)first * s.Width * 16;
+            long nextBand = first + bandRows < s.Height ? (long)bandRows * s.Width * 16 : (long)images * blocks * plane - (long)first * s.Width * 16;
+            var gradient = both?.Add(image, images, first, Math.Min(bandRows, s.Height - first), worker) ?? new((nint)inMemory, plane, blocks * plane);
             var band = Band(x, image, images, group * channels.InBlocks, channels.InBlocks, plan.Frame, first, Math.Min(bandRows, s.Height - first), worker);
             var (rows, columns) = band.Contiguous ? (1, band.Rows * s.Width) : (band.Rows, s.Width);
-            var pixels = new Pixels(images, rows, columns, band.ImageFloats, band.RowFloats, blocks * plane, s.Width * 16);
+            var pixels = new Pixels(images, rows, columns, band.ImageFloats, band.RowFloats, gradient.ImageFloats, s.Width * 16);
             var ahead = band.Contiguous && images == 1 ? AheadOf(x, image, group * channels.InBlocks, first + bandRows, band) : default;
             float* to = sums;
             int asked = band.Contiguous || images > 1 ? band.Rows : 0;
             for (int slice = firstSlice; slice < endSlice; slice++)
             {
                 int block = slice * Pair, width = Math.Min(Pair, channels.OutBlocks - block) * 16;
-                float* dy0 = Of(dy) + ((long)image * blocks + group * channels.OutBlocks + block) * plane + (long)first * s.Width * 16;
-                // Where dy is read after this slice: the next one, or the first of the next rows or the next image.
-                float* next = slice + 1 < endSlice ? dy0 + Pair * plane
-                    : dy0 - (block - firstSlice * Pair) * plane + (first + bandRows < s.Height ? (long)bandRows * s.Width * 16 : (long)images * blocks * plane - (long)first * s.Width * 16);
+                float* dy0 = (float*)gradient.Pixels + (group * channels.OutBlocks + block) * gradient.BlockFloats;
+                // Where dy is read after this slice: the next one, or the first of the next rows or the next image; all of those if this band has been read before.
+                float* next = inMemory + (both is null && slice + 1 < endSlice ? (group * channels.OutBlocks + block + Pair) * plane
+                    : (group * channels.OutBlocks + (both is null ? firstSlice * Pair : block)) * plane + nextBand);
                 for (int b = 0; b < channels.InBlocks; b++)
                     foreach (int offset in plan.Phases[0].Offsets)
                     {
@@ -87,7 +97,7 @@ public sealed unsafe partial class Cpu<V>
                             Ahead = slice == firstSlice && ahead.Floats != 0 ? from + ahead.Floats + b * ahead.BlockFloats - dy0 : 0,
                             NextAhead = channels.InBlocks - b > Pair ? 0 : next + (channels.InBlocks - 1 - b) * plane - dy0,
                         };
-                        if (width > 16) OuterBlock<Size2>(pixels, from, dy0, dy0 + plane, inputs, to);
+                        if (width > 16) OuterBlock<Size2>(pixels, from, dy0, dy0 + gradient.BlockFloats, inputs, to);
                         else OuterBlock<Size1>(pixels, from, dy0, dy0, inputs, to);
                         to += inputs * width;
                     }

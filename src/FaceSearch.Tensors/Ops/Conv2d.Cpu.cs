@@ -156,7 +156,7 @@ public sealed unsafe partial class Cpu<V>
         weights += group * channels.GroupFloats(phase.Taps.Length);
         fixed (int* offsets = phase.Offsets)
         {
-            var sum = new Reduction { Blocks = channels.InBlocks, LastChannels = channels.Ins - (channels.InBlocks - 1) * 16, Taps = phase.Taps.Length, Offsets = offsets, BlockFloats = band.BlockFloats, Ahead = ahead.Floats, AheadBlock = ahead.BlockFloats, HasResidual = adds, AsksAhead = folded is null };
+            var sum = new Reduction { Blocks = channels.InBlocks, LastChannels = channels.Ins - (channels.InBlocks - 1) * 16, Taps = phase.Taps.Length, Offsets = offsets, BlockFloats = band.BlockFloats, Ahead = ahead.Floats, AheadBlock = ahead.BlockFloats, HasResidual = adds, AsksAhead = adds };
             folded?.Begin(ref sum, group * channels.OutBlocks);
             for (int block = 0; block < channels.OutBlocks; block += Pair, y += Pair * to.BlockFloats, weights += channels.SliceFloats(phase.Taps.Length), sum.Advance(Pair))
                 for (int row = 0; row < rows; row++)

@@ -18,12 +18,15 @@ public abstract partial class Device
     internal virtual bool AddsConv2dData(Tensor weight, Shape y, Sliding sliding) => false;
     /// <see cref="Conv2dData"/> added to what is in dx.
     internal virtual void Conv2dDataAdded(Tensor dy, Tensor weight, Tensor dx, Sliding sliding) => throw new NotSupportedException();
-    /// Both gradients, for devices that have them cheaper together. x may be deferred.
-    internal virtual void Conv2dBackward(Tensor x, Tensor dy, Tensor weight, Tensor dx, Tensor dweight, Sliding sliding)
+    /// Both gradients, for devices that have them cheaper together; dx's may be added to what is there. x may be deferred.
+    internal virtual void Conv2dBackward(Tensor x, Tensor dy, Tensor weight, Tensor dx, Tensor dweight, Sliding sliding, bool adds = false)
     {
         Conv2dWeight(x, dy, dweight, sliding);
-        Conv2dData(dy, weight, dx, sliding);
+        if (adds) Conv2dDataAdded(dy, weight, dx, sliding);
+        else Conv2dData(dy, weight, dx, sliding);
     }
+    /// Whether <see cref="Conv2dBackward"/> takes a dy that is <see cref="Tensor.Unfinished"/>. It may finish it in its memory, unless that is shared.
+    internal virtual bool FinishesNorms(Tensor weight, Shape y, Sliding sliding) => false;
 }
 
 public static partial class Ops
@@ -42,22 +45,25 @@ public static partial class Ops
         if (groups > 1) x.Unflattened();
         Shape s = x.Shape, w = weight.Shape;
         var y = x.Like(Shape.Map(s.Images, w[0], sliding.Outputs(s.Height, w[2]), sliding.Outputs(s.Width, w[3])));
-        if (x.Tape is { Records: true }) y.Moments = x.Like(Shape.Of(2, w[0]));
+        if (x.Tape is { Records: true })
+        {
+            y.Moments = x.Like(Shape.Of(2, w[0]));
+            y.FinishesGradient = x.NeedsGradient && weight.NeedsGradient && x.Device.FinishesNorms(weight, y.Shape, sliding);
+        }
         x.Device.Conv2d(x, weight, y, sliding, y.Moments);
         long macs = y.Shape.Count * w.Cols;
         var backward = (x.NeedsGradient ? Cost.OfMacs(macs, y, weight, x) : default) + (weight.NeedsGradient ? Cost.OfMacs(macs, x, y, weight) : default);
         return y.From("conv2d", Cost.OfMacs(macs, x, weight, y), backward, [x, weight], dy =>
         {
+            // Finished apart, it leaves the memory that it shares with x's gradient, to which then is added in place, whatever the device can.
+            if (!x.NeedsGradient || !weight.NeedsGradient || x.Gradient is { } others && others.Memory == dy.Memory) dy = y.FinishGradient()!;
             var sum = x.NeedsGradient && x.Device.AddsConv2dData(weight, dy.Shape, sliding) ? x.GradientToAddTo : null;
             Tensor? dweight = weight.NeedsGradient ? weight.Like() : null, dx = x.NeedsGradient && sum is null ? x.Like() : null;
-            if (dweight is not null && dx is not null) x.Device.Conv2dBackward(x, dy, weight, dx, dweight, sliding);
+            sum?.DropNormSums();
+            if (dweight is not null && (dx ?? sum) is { } both) x.Device.Conv2dBackward(x, dy, weight, both, dweight, sliding, adds: sum is not null);
             else if (dweight is not null) x.Device.Conv2dWeight(x, dy, dweight, sliding);
+            else if (sum is not null) x.Device.Conv2dDataAdded(dy, weight, sum, sliding);
             else if (dx is not null) x.Device.Conv2dData(dy, weight, dx, sliding);
-            if (sum is not null)
-            {
-                sum.DropNormSums();
-                x.Device.Conv2dDataAdded(dy, weight, sum, sliding);
-            }
             if (dweight is not null) weight.Accumulate(dweight);
             if (dx is not null) x.Accumulate(dx);
         });
