@@ -39,9 +39,16 @@ public class UnfinishedNormTests
             var other = y.Conv2d(x[5]);
             return Norm(y, x).Add(other);
         }, With(outputs, map, weight, Shape.Of(outputs, outputs, 1, 1)));
+        yield return ("a PReLU before the norm", x =>
+        {
+            var y = x[3].Conv2d(x[4]);
+            var other = y.PRelu(x[2]);
+            return Norm(y, x).Add(other);
+        }, With(outputs, map, weight));
         yield return ("depthwise", x => Norm(x[3].Conv2d(x[4], padding: 1, groups: c), x), With(c, map, kernels));
         yield return ("depthwise stride 2 of a deferred map", x => Norm(Norm(x[3], x).Conv2d(x[4], stride: 2, padding: 1, groups: c), x), With(c, map, kernels));
         yield return ("depthwise with a shortcut", x => Norm(x[3].Conv2d(x[4], padding: 1, groups: c), x).Add(x[3]), With(c, map, kernels));
+        yield return ("pointwise and depthwise", x => Norm(Norm(x[3].Conv2d(x[5]), x).Conv2d(x[4], padding: 1, groups: c), x).Add(x[3]), With(c, map, kernels, square));
         yield return ("depthwise and pointwise", x => Norm(Norm(x[3].Conv2d(x[4], padding: 1, groups: c), x).Conv2d(x[5]), x).Add(x[3]), With(c, map, kernels, square));
     }
 
@@ -50,7 +57,7 @@ public class UnfinishedNormTests
     public void GradientsMatchReference(string instructionSet, int threads)
     {
         using var device = TestDevice.Open(instructionSet, threads);
-        foreach (var (map, outputs) in new[] { (Shape.Map(7, 5, 3, 4), 18), (Shape.Map(9, 20, 7, 7), 33), (Shape.Map(6, 48, 14, 14), 16), (Shape.Map(6, 17, 20, 23), 70) })
+        foreach (var (map, outputs) in new[] { (Shape.Map(35, 5, 3, 4), 18), (Shape.Map(9, 20, 7, 7), 33), (Shape.Map(6, 48, 14, 14), 16), (Shape.Map(6, 17, 20, 23), 70) })
             foreach (var (_, op, shapes) in Convolutions(map, outputs))
                 Expect.SameAsReference(device, op, shapes, terms: 27 * map.Images * map.Height * map.Width);
     }
