@@ -23,7 +23,7 @@ static class MatMulTiling
     /// A tile's packed columns take half of a second-level cache of 1 MB.
     public const int MostRows = 1032, MostColumns = 256;
     /// Below this size tiles are not cut for the sake of more threads.
-    public const int LeastRows = 48, LeastColumns = 64, TilesPerThread = 4;
+    public const int LeastRows = 48, LeastColumns = 64, TilesPerThread = 2;
 
     public static int Parts(int n, int size) => (n + size - 1) / size;
 

@@ -71,7 +71,7 @@ public class Conv2dWinogradTests
         static double Error(float[] expected, float[] actual) => Math.Sqrt(expected.Zip(actual, (e, a) => Math.Pow(e - a, 2)).Sum());
     }
 
-    static readonly int[][] wide = [[151, 80, 3, 3, 96, 1], [151, 80, 5, 6, 96, 2], [12, 96, 14, 13, 96, 1]];
+    static readonly int[][] wide = [[151, 32, 3, 3, 1344, 1], [151, 80, 3, 3, 96, 1], [151, 80, 5, 6, 96, 2], [12, 96, 14, 13, 96, 1]];
 
     /// Wide layers, and those of two partial sums beside more threads, share each part among the threads; several parts are too much for the reference, so the direct kernels say what is right.
     [Theory, EveryDevice(Gpu = false)]
